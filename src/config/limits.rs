@@ -1,0 +1,202 @@
+//! Every limit of the library: name, unit in the name, default, reason.
+//!
+//! What a peer can make us store, compute or send is bounded by a constant here,
+//! per peer and in total. Options that an application may change have their
+//! default here too; `config::Config` holds the value in force.
+
+use std::time::Duration;
+
+// ---- The v12 wire (values of the existing peers, see docs/protocol.md) ----
+
+/// Bytes of application payload in one DATA frame that stays inside a 1,200-byte datagram.
+pub const V12_SMALL_PAYLOAD: usize = 1_163;
+/// Largest payload of one DATA frame: a UDP datagram over IPv4 holds 65,507 bytes, 33 are the frame's.
+pub const V12_MAX_PAYLOAD: usize = 65_474;
+/// Largest payload for a Rust peer, which reads 4,096 bytes of a datagram and no more.
+pub const V12_RUST_MAX_PAYLOAD: usize = 4_063;
+/// Bytes of data in one clear fragment.
+pub const V12_FRAG_DATA: usize = 1_188;
+/// Fragments of one message: 1 MiB of message, what old peers can send in a burst is a tenth of it.
+pub const V12_FRAG_MAX_TOTAL: u16 = 883;
+/// Fragment sets being put together for one peer at a time; an old sender interleaves at most a few.
+pub const V12_FRAG_SETS_PER_PEER: usize = 4;
+/// Bytes of unfinished fragment sets over all peers: 16 MiB, a tenth of what 100 hostile peers could ask for.
+pub const V12_FRAG_TOTAL_BYTES: usize = 16 << 20;
+/// A fragment set that is not complete by then is dropped (the old peers' own time).
+pub const V12_FRAG_TIMEOUT: Duration = Duration::from_secs(10);
+/// Frames looked at in one BATCH: old senders pack at most 1,400 bytes of frames of two bytes and more.
+pub const V12_BATCH_MAX_FRAMES: usize = 255;
+/// Largest number of chunks of a value, from the 16-bit index field.
+pub const V12_CHUNK_MAX_TOTAL: u16 = 65_535;
+
+/// A PING to every connected v12 peer in this period; old peers open their window with our answers and ours with theirs.
+pub const V12_PING_PERIOD: Duration = Duration::from_secs(1);
+/// A peer that was silent for so long is gone (the old peers' own time).
+pub const V12_PEER_TIMEOUT: Duration = Duration::from_secs(60);
+/// After a GOAWAY, anyone could have sent it: PINGs in this period decide.
+pub const V12_GOAWAY_PROBE_PERIOD: Duration = Duration::from_millis(250);
+/// Unanswered PINGs in a row after a GOAWAY that end the connection.
+pub const V12_GOAWAY_PROBES: u32 = 3;
+/// A peer that still answers so long after its GOAWAY never sent it (old peers close their socket after 2 s).
+pub const V12_GOAWAY_DOUBT: Duration = Duration::from_secs(4);
+/// Confirmed peers whose last session is remembered after a disconnect, so that a replay stays a replay.
+pub const V12_REMEMBERED_SESSIONS: usize = 1_024;
+
+/// HELLOs of one dial (the old peers' number: it opens a NAT on both sides).
+pub const DIAL_TRIES: u32 = 8;
+/// Time between two HELLOs of one dial.
+pub const DIAL_PERIOD: Duration = Duration::from_millis(300);
+/// A dial is over, without an answer, so long after its last HELLO.
+pub const DIAL_PATIENCE: Duration = Duration::from_secs(3);
+/// Dials in progress at one time, over all sources.
+pub const DIALS_MAX: usize = 256;
+
+/// Entries of peers that have not answered anything of ours yet; the oldest goes first.
+pub const UNCONFIRMED_MAX: usize = 256;
+/// Of these, entries from one IP address.
+pub const UNCONFIRMED_PER_IP: usize = 16;
+/// An unconfirmed entry is dropped after this time.
+pub const UNCONFIRMED_LIFE: Duration = Duration::from_secs(10);
+/// Bytes that we may owe a stranger: what he sent us counts up to this.
+pub const UNCONFIRMED_CREDIT_BYTES: usize = 512;
+
+/// HELLO answers to strangers per second, over all addresses: 2,000 costs 0.1 MB/s and no key agreement.
+pub const HELLO_ACKS_PER_SECOND: u32 = 2_000;
+/// HELLO answers to one address at once (a burst), refilled at a quarter of it per second.
+pub const HELLO_ACKS_PER_IP: u32 = 32;
+/// Source addresses whose HELLO rate is remembered.
+pub const HELLO_SOURCES: usize = 1_024;
+
+// ---- Sequence numbers, replay, sending ----
+
+/// Counters behind the newest that are still told apart; older ones are replays.
+pub const REPLAY_WINDOW: u64 = 2_048;
+/// Authentication tags remembered across counter resets of a peer whose counter starts over.
+pub const REPLAY_TAGS: usize = 1_024;
+/// Sender prefixes of ended sessions remembered per peer.
+pub const REPLAY_PREFIXES: usize = 8;
+/// Frames waiting for a missing one before them, per peer.
+pub const JITTER_MAX_FRAMES: usize = 256;
+/// Bytes of these, per peer.
+pub const JITTER_MAX_BYTES: usize = 1 << 20;
+/// How long they wait: two repeats of a lost frame by our own sender fit.
+pub const JITTER_WAIT: Duration = Duration::from_millis(150);
+
+/// Bytes an application may have queued to one peer (option `send_buffer`).
+pub const SEND_BUFFER_BYTES: usize = 4 << 20;
+/// Messages an application may have queued to one peer.
+pub const SEND_BUFFER_MESSAGES: usize = 4_096;
+/// Bytes queued over all peers.
+pub const SEND_BUFFER_TOTAL_BYTES: usize = 64 << 20;
+/// Datagrams sent to a v12 peer at once before pacing begins.
+pub const PACE_BURST: u32 = 32;
+/// Lowest, first and highest sending rate to one v12 peer, datagrams per second; it follows the loss of our PINGs.
+pub const PACE_MIN_PER_SECOND: u32 = 64;
+pub const PACE_START_PER_SECOND: u32 = 512;
+pub const PACE_MAX_PER_SECOND: u32 = 4_096;
+/// Bytes per second to one v12 peer, and at once: an old peer's socket buffer holds about 200 kB.
+pub const PACE_BYTES_PER_SECOND: u32 = 4 << 20;
+pub const PACE_BURST_BYTES: u32 = 128 << 10;
+/// Bytes of sent frames kept for a repeat, per peer.
+pub const REPEAT_MAX_BYTES: usize = 256 << 10;
+
+// ---- Addresses ----
+
+/// Addresses kept per peer (the old peers' number).
+pub const ADDRS_PER_PEER: usize = 4;
+/// Addresses of a peer that are not in use are measured in this period.
+pub const ADDR_PROBE_PERIOD: Duration = Duration::from_secs(5);
+/// Addresses dialled for one name or one `connect`.
+pub const ADDRS_PER_DIAL: usize = 8;
+
+/// Per unverified IP address, all ports and sources together: datagrams in `DIAL_BUDGET_WINDOW` (8 HELLO and a PROBE).
+pub const DIAL_BUDGET_DATAGRAMS: u32 = 9;
+/// The same in bytes.
+pub const DIAL_BUDGET_BYTES: u32 = 400;
+/// An IP address with a peer that answered us: many programs may share it.
+pub const DIAL_BUDGET_KNOWN_DATAGRAMS: u32 = 128;
+pub const DIAL_BUDGET_WINDOW: Duration = Duration::from_secs(10);
+/// IP addresses whose budget is remembered; a new one waits until an old one is forgotten.
+pub const DIAL_BUDGET_ADDRS: usize = 2_048;
+
+/// Waits before the next dial of a peer that was lost, in seconds; the last one repeats.
+pub const RECONNECT_SECONDS: [u64; 6] = [1, 2, 5, 15, 60, 300];
+/// Lost peers that are dialled again.
+pub const RECONNECT_MAX: usize = 256;
+/// A lost peer that never came back is forgotten after so many dials.
+pub const RECONNECT_TRIES: u32 = 12;
+
+// ---- Discovery ----
+
+/// Period of the LAN beacon (the old peers' own); each is moved by up to a tenth, so that peers started together spread.
+pub const LAN_PERIOD: Duration = Duration::from_secs(5);
+/// A beacon sent early, because a stranger showed up, not more often than this.
+pub const LAN_ANSWER_PERIOD: Duration = Duration::from_secs(1);
+/// Largest beacon read: id, address, port, topic hash and fields to come.
+pub const LAN_MAX_BEACON: usize = 512;
+/// Beacon sources remembered, so that a connected or refused one is not looked at again each period.
+pub const LAN_SOURCES: usize = 1_024;
+/// Interfaces used for beacons.
+pub const LAN_INTERFACES: usize = 32;
+/// How often the list of interfaces is read.
+pub const INTERFACE_POLL: Duration = Duration::from_secs(5);
+
+/// Topics joined at one time.
+pub const TOPICS_MAX: usize = 1_024;
+/// Seeds and cached peers given by the application.
+pub const SEEDS_MAX: usize = 64;
+/// Cached peers handed out, and taken in (the old peers' number).
+pub const CACHE_MAX: usize = 200;
+/// Cached peers dialled at join (the old peers' number).
+pub const CACHE_DIALS: usize = 30;
+/// Period in which the peer cache is handed out when it changed (the old peers' own).
+pub const CACHE_PERIOD: Duration = Duration::from_secs(30);
+/// Bytes of a peer cache taken in.
+pub const CACHE_MAX_BYTES: usize = 256 << 10;
+
+/// Dial hints taken from one frame of a peer (PEX holds 20 by protocol).
+pub const HINTS_PER_FRAME: usize = 20;
+/// Dial hints taken from one peer per minute.
+pub const HINTS_PER_PEER_MINUTE: u32 = 60;
+
+// ---- Mesh ----
+
+/// Peers a message of a v12 peer is forwarded to (the old peers' largest mesh).
+pub const FLOOD_DEGREE: usize = 16;
+/// Contents whose counts are remembered for duplicates.
+pub const FLOOD_CONTENTS: usize = 8_192;
+/// Links counted per content; a further one counts as a duplicate.
+pub const FLOOD_LINKS: usize = 128;
+/// How long a content is remembered: two generations of the old peers' filter.
+pub const FLOOD_MEMORY: Duration = Duration::from_secs(600);
+
+// ---- Swarm ----
+
+/// Connected peers, both directions (option `max_peers`).
+pub const MAX_PEERS: usize = 100;
+/// The largest `max_peers` accepted: ids and tables are sized for it.
+pub const MAX_PEERS_LIMIT: usize = 10_000;
+/// Operations in progress (connects, name look-ups, sends with a tag).
+pub const OPS_MAX: usize = 4_096;
+/// A connect without a time limit of its own ends after this.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for GOAWAY and queued messages to leave on close.
+pub const CLOSE_DEADLINE: Duration = Duration::from_millis(500);
+
+// ---- Event queue ----
+
+/// Events waiting for the application (option `event_queue_items`).
+pub const QUEUE_ITEMS: usize = 16_384;
+/// Bytes of these (option `event_queue_bytes`).
+pub const QUEUE_BYTES: usize = 32 << 20;
+/// Log lines waiting for the log callback; more are counted and dropped.
+pub const LOG_QUEUE_LINES: usize = 1_024;
+
+// ---- Runtime ----
+
+/// Socket buffers asked for, bytes: bursts of 60 kB messages from several peers fit.
+pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+/// Datagrams taken from the sockets before timers and commands get their turn.
+pub const RECV_BUDGET: usize = 256;
+/// Datagrams waiting for the socket to take them; more are dropped as the network would.
+pub const SEND_QUEUE_DATAGRAMS: usize = 4_096;

@@ -1,0 +1,201 @@
+//! What an application may choose, with one table of names for setters, text
+//! files and bindings.
+//!
+//! `Config` is plain data, checked when a value is set and never changed after
+//! the swarm was made. Every default comes from `limits`.
+
+pub mod limits;
+
+use crate::error::{Error, Result};
+use zeroize::Zeroizing;
+
+/// Which events the application wants; bit `n` is event kind `n`.
+pub type EventMask = u64;
+
+/// The settings of one swarm.
+#[derive(Clone)]
+pub struct Config {
+    /// The 32-byte seed of the identity; none: a random identity for this run.
+    pub seed: Option<Zeroizing<[u8; 32]>>,
+    /// Where to bind: IPv4 and IPv6 addresses, at most one of each family. Port 0: any.
+    pub bind: Vec<std::net::SocketAddr>,
+    /// Connected peers, both directions.
+    pub max_peers: usize,
+    /// The LAN source: beacons sent and heard.
+    pub lan: bool,
+    /// Names of the interfaces to use for beacons; empty: every one that can multicast.
+    pub lan_interfaces: Vec<String>,
+    /// `host:port` dialled at join.
+    pub seeds: Vec<String>,
+    /// Peers of earlier runs, JSON as handed out by the `peers` event.
+    pub peer_cache: Option<String>,
+    /// Send messages above the size of one datagram to old peers as unencrypted fragments.
+    pub clear_fragments: bool,
+    /// Bytes that may wait for one peer.
+    pub send_buffer: usize,
+    /// Events that may wait for the application.
+    pub event_queue_items: usize,
+    /// Bytes of events that may wait for the application.
+    pub event_queue_bytes: usize,
+    /// Events the application wants; life-cycle events it left out are dropped at the source.
+    pub event_mask: EventMask,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            seed: None,
+            bind: Vec::new(),
+            max_peers: limits::MAX_PEERS,
+            lan: true,
+            lan_interfaces: Vec::new(),
+            seeds: Vec::new(),
+            peer_cache: None,
+            clear_fragments: false,
+            send_buffer: limits::SEND_BUFFER_BYTES,
+            event_queue_items: limits::QUEUE_ITEMS,
+            event_queue_bytes: limits::QUEUE_BYTES,
+            event_mask: EventMask::MAX,
+        }
+    }
+}
+
+type Setter = fn(&mut Config, &str) -> Result<()>;
+
+/// Every option by name. The C setters go through the same functions.
+pub const OPTIONS: &[(&str, Setter)] = &[
+    ("seed", |c, v| c.set_seed(v.as_bytes())),
+    ("bind", |c, v| c.add_bind(v)),
+    ("max_peers", |c, v| number("max_peers", v, 1, limits::MAX_PEERS_LIMIT).map(|n| c.max_peers = n)),
+    ("lan", |c, v| boolean("lan", v).map(|b| c.lan = b)),
+    ("lan_interfaces", |c, v| c.set_lan_interfaces(v)),
+    ("seeds", |c, v| list(v).try_for_each(|s| c.add_seed(s))),
+    ("peer_cache", |c, v| c.set_peer_cache(v)),
+    ("clear_fragments", |c, v| boolean("clear_fragments", v).map(|b| c.clear_fragments = b)),
+    ("send_buffer", |c, v| number("send_buffer", v, 1 << 16, 1 << 30).map(|n| c.send_buffer = n)),
+    ("event_queue_items", |c, v| number("event_queue_items", v, 16, 1 << 24).map(|n| c.event_queue_items = n)),
+    ("event_queue_bytes", |c, v| number("event_queue_bytes", v, 1 << 17, 1 << 32).map(|n| c.event_queue_bytes = n)),
+    ("event_mask", |c, v| number("event_mask", v, 0, usize::MAX).map(|n| c.event_mask = n as EventMask)),
+];
+
+impl Config {
+    /// Sets an option from text, as a configuration file would have it.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        match OPTIONS.iter().find(|(known, _)| *known == name) {
+            Some((_, setter)) => setter(self, value),
+            None => {
+                let known: Vec<&str> = OPTIONS.iter().map(|(name, _)| *name).collect();
+                Err(Error::invalid(format!("name: no option {name:?}; there are {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// Takes the identity seed: 32 bytes, or 64 hexadecimal digits.
+    pub fn set_seed(&mut self, seed: &[u8]) -> Result<()> {
+        let mut bytes = Zeroizing::new([0u8; 32]);
+        match seed.len() {
+            32 => bytes.copy_from_slice(seed),
+            64 => {
+                for (out, pair) in bytes.iter_mut().zip(seed.chunks_exact(2)) {
+                    let digit = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
+                    match (digit(pair[0]), digit(pair[1])) {
+                        (Some(high), Some(low)) => *out = high << 4 | low,
+                        _ => return Err(Error::invalid("seed: 64 bytes were given that are not hexadecimal digits")),
+                    }
+                }
+            }
+            n => {
+                return Err(Error::invalid(format!(
+                    "seed: {n} bytes were given; it takes 32 bytes or 64 hexadecimal digits"
+                )));
+            }
+        }
+        self.seed = Some(bytes);
+        Ok(())
+    }
+
+    /// Adds an address to bind to; a second one must be of the other family.
+    pub fn add_bind(&mut self, text: &str) -> Result<()> {
+        let addr: std::net::SocketAddr = text.parse().map_err(|_| {
+            Error::invalid(format!("bind: {text:?} is not an address like 0.0.0.0:0 or [::]:0"))
+        })?;
+        if self.bind.iter().any(|known| known.is_ipv4() == addr.is_ipv4()) {
+            return Err(Error::invalid(format!("bind: {text:?} is a second address of the same family")));
+        }
+        self.bind.push(addr);
+        Ok(())
+    }
+
+    /// Names the interfaces for beacons, separated by commas; empty text: all that can multicast.
+    pub fn set_lan_interfaces(&mut self, text: &str) -> Result<()> {
+        let names: Vec<String> = list(text).map(str::to_owned).collect();
+        if names.len() > limits::LAN_INTERFACES {
+            return Err(Error::invalid(format!(
+                "lan_interfaces: {} names were given; at most {} are used",
+                names.len(),
+                limits::LAN_INTERFACES
+            )));
+        }
+        self.lan_interfaces = names;
+        Ok(())
+    }
+
+    /// Adds a `host:port` to dial at join.
+    pub fn add_seed(&mut self, text: &str) -> Result<()> {
+        if self.seeds.len() >= limits::SEEDS_MAX {
+            return Err(Error::invalid(format!("seeds: more than {} were given", limits::SEEDS_MAX)));
+        }
+        split_host_port(text).map_err(|e| Error::invalid(format!("seeds: {}", e.detail)))?;
+        self.seeds.push(text.to_owned());
+        Ok(())
+    }
+
+    /// Takes in the peers of an earlier run.
+    pub fn set_peer_cache(&mut self, json: &str) -> Result<()> {
+        if json.len() > limits::CACHE_MAX_BYTES {
+            return Err(Error::invalid(format!(
+                "peer_cache: {} bytes were given; at most {} are read",
+                json.len(),
+                limits::CACHE_MAX_BYTES
+            )));
+        }
+        crate::discovery::cache::parse(json)?;
+        self.peer_cache = Some(json.to_owned());
+        Ok(())
+    }
+}
+
+/// Splits `host:port` or `[v6]:port`; the port is 1 to 65535.
+pub fn split_host_port(text: &str) -> Result<(&str, u16)> {
+    let bad = || Error::invalid(format!("{text:?} is not host:port"));
+    let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
+    let port: u16 = port.parse().map_err(|_| bad())?;
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').ok_or_else(bad)?,
+        None if host.contains(':') => return Err(bad()),
+        None => host,
+    };
+    if host.is_empty() || host.len() > 253 || port == 0 {
+        return Err(bad());
+    }
+    Ok((host, port))
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn boolean(name: &str, text: &str) -> Result<bool> {
+    match text {
+        "true" | "1" | "on" | "yes" => Ok(true),
+        "false" | "0" | "off" | "no" => Ok(false),
+        _ => Err(Error::invalid(format!("{name}: {text:?} is neither true nor false"))),
+    }
+}
+
+fn number(name: &str, text: &str, low: usize, high: usize) -> Result<usize> {
+    match text.parse::<usize>() {
+        Ok(n) if (low..=high).contains(&n) => Ok(n),
+        _ => Err(Error::invalid(format!("{name}: {text:?} is not a number from {low} to {high}"))),
+    }
+}

@@ -1,0 +1,2 @@
+//! Identity, v12 session keys, the replay window. Pure functions and small state; no IO.
+pub mod identity;

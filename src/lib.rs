@@ -1,0 +1,28 @@
+//! Setowire: programs find each other by topic and talk directly.
+//!
+//! The way of a datagram: `runtime` takes it from a socket, `node` looks at its
+//! first byte, `session` opens it, `discovery`, `path` and `mesh` decide what
+//! follows, and what the application is told goes through `queue` to a callback,
+//! a descriptor or a waiting thread. Everything from `node` down is sans-IO: bytes,
+//! time and randomness come in as arguments, bytes, events and deadlines go out.
+#![deny(unsafe_code)]
+
+pub mod config;
+pub mod crypto;
+pub mod discovery;
+pub mod error;
+#[allow(unsafe_code)]
+pub mod ffi;
+pub mod mesh;
+pub mod node;
+pub mod path;
+#[allow(unsafe_code)]
+pub mod queue;
+#[allow(unsafe_code)]
+pub mod runtime;
+pub mod session;
+pub mod wire;
+
+pub use config::Config;
+pub use error::{Code, Error, Result};
+pub use runtime::Swarm;

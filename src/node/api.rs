@@ -1,0 +1,238 @@
+//! What goes into a node and what comes out of it: plain values, no behaviour.
+//!
+//! Inputs are method calls on `Node` (a datagram, the list of interfaces, a
+//! resolved name, the time, a call of the application). Outputs are drained with
+//! `Node::poll_output` until it returns nothing, after every call that changed
+//! something. Time comes in as `Now`; nothing here reads a clock.
+
+use crate::error::Code;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// The time of an input: a clock that never steps back, and the wall clock, which may.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub mono: Instant,
+    /// Microseconds since 1970, UTC. Only used to begin counters and to stamp what leaves the process.
+    pub unix_us: u64,
+}
+
+/// The socket a datagram came from or is to leave by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// The swarm's socket of the destination's address family.
+    Main,
+    /// The multicast socket, on the interface with this system index.
+    Lan { interface: u32 },
+}
+
+/// An interface the LAN source may use, as the runtime found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanInterface {
+    pub index: u32,
+    pub name: String,
+    /// Its IPv4 addresses; empty: no IPv4 beacon on it.
+    pub v4: Vec<Ipv4Addr>,
+    /// Whether it can carry an IPv6 beacon.
+    pub v6: bool,
+}
+
+/// Where the swarm's sockets ended up. A family that is missing could not be bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocalPorts {
+    pub v4: Option<u16>,
+    pub v6: Option<u16>,
+}
+
+/// Names a peer of this swarm; never reused, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u64);
+
+/// Names a session of a joined topic; never reused, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicId(pub u64);
+
+/// Names an operation in progress; never reused, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpId(pub u64);
+
+/// A topic: 32 bytes, by custom the SHA-256 of a name.
+pub type Topic = [u8; 32];
+
+/// How we came to know a peer's address. The first that led to a connection is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// The peer dialled us and we had not heard of it.
+    Incoming,
+    /// A multicast beacon.
+    Lan,
+    /// A configured seed.
+    Seed,
+    /// An address given to `connect`.
+    Connect,
+    /// A peer of an earlier run.
+    Cache,
+    /// Told by a connected peer.
+    Pex,
+    /// An address the peer was lost from.
+    Reconnect,
+}
+
+impl Source {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Source::Incoming => "incoming",
+            Source::Lan => "lan",
+            Source::Seed => "seed",
+            Source::Connect => "connect",
+            Source::Cache => "cache",
+            Source::Pex => "pex",
+            Source::Reconnect => "reconnect",
+        }
+    }
+}
+
+/// Which of the existing v12 implementations a peer is, as far as its frames tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    Unknown,
+    /// JavaScript or Python (or ours over v12): 21-byte PONG, jitter buffer with a timer.
+    JsOrPython,
+    /// 29-byte PONG; dies on GOAWAY, never delivers past a gap.
+    Cpp,
+    /// 14-byte PEX entries; no duplicate filter, 4,096-byte reads.
+    Rust,
+}
+
+impl Family {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Family::Unknown => "unknown",
+            Family::JsOrPython => "js-or-python",
+            Family::Cpp => "cpp",
+            Family::Rust => "rust",
+        }
+    }
+}
+
+/// What is known of a connected peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    pub id: PeerId,
+    /// Ed25519 key; absent for peers that speak only v12.
+    pub key: Option<[u8; 32]>,
+    /// SHA-256 of the v12 key, first 20 bytes.
+    pub legacy_id: Option<[u8; 20]>,
+    /// The address that data goes to.
+    pub address: SocketAddr,
+    /// All addresses it is known under, the one in use first.
+    pub addresses: Vec<SocketAddr>,
+    pub source: Source,
+    pub family: Family,
+    /// A frame of this peer decrypted: it holds the key it claims.
+    pub confirmed: bool,
+    /// We dialled it (false: it dialled us).
+    pub client: bool,
+    /// Smoothed round-trip time of the address in use, if measured.
+    pub rtt: Option<Duration>,
+    /// Share of our PINGs that were not answered lately, 0 to 1,000 thousandths.
+    pub loss_permille: u32,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub messages_sent: u64,
+    pub messages_received: u64,
+    /// Bytes queued by the application and not yet sent.
+    pub buffered: usize,
+    /// From the dial, the first hint or the first HELLO to the connection.
+    pub connect_time: Duration,
+    /// Largest message it can take as far as we know.
+    pub max_message: usize,
+}
+
+/// What the application is told. Order is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A peer answered: messages can be exchanged. Exactly one per `PeerId`.
+    Connection(Box<PeerInfo>),
+    /// The last event about this peer.
+    Disconnection { peer: PeerId, code: Code, reason: String, info: Box<PeerInfo> },
+    /// `confirmed`, the address or the family changed.
+    Update(Box<PeerInfo>),
+    /// A message. `clear`: it came unencrypted and anyone may have written it.
+    Message { peer: PeerId, data: Vec<u8>, clear: bool },
+    /// A send to this peer was refused with `WouldBlock`; there is room again.
+    Writable { peer: PeerId },
+    /// An operation ended: `code` is none on success.
+    OpDone { op: OpId, tag: u64, peer: Option<PeerId>, code: Option<Code>, detail: String },
+    /// The peer cache changed: JSON to keep for the next run.
+    Peers { json: String },
+    /// The swarm ended; nothing follows.
+    Closed { code: Option<Code>, detail: String },
+}
+
+/// A datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    pub via: Via,
+    pub to: SocketAddr,
+    pub bytes: Vec<u8>,
+}
+
+/// What a node wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    Transmit(Transmit),
+    Event(Event),
+    /// Resolve a host name; answered by `Node::handle_resolved` with the same number.
+    Resolve { query: u64, host: String, port: u16 },
+    /// For the log callback.
+    Log { level: Level, text: String },
+}
+
+/// How grave a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Level {
+    Error = 1,
+    Warn = 2,
+    Info = 3,
+    Debug = 4,
+    Trace = 5,
+}
+
+/// Counters since the swarm began, and gauges of what it holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub datagrams_sent: u64,
+    pub datagrams_received: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub messages_sent: u64,
+    pub messages_received: u64,
+    /// Messages that were given up: not repeatable, or their receiver left.
+    pub messages_lost: u64,
+    /// Datagrams that were not a frame, not for us, replayed or over a limit.
+    pub datagrams_rejected: u64,
+    pub dials_started: u64,
+    pub dials_refused_by_budget: u64,
+    pub connections: u64,
+    pub disconnections: u64,
+    /// Gauges: entries held now. All return to their baseline when peers go.
+    pub peers: u64,
+    pub unconfirmed: u64,
+    pub dials: u64,
+    pub ops: u64,
+    pub topics: u64,
+    pub buffered_bytes: u64,
+    pub reassembly_bytes: u64,
+}
+
+/// Who and where this swarm is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeInfo {
+    pub key: [u8; 32],
+    pub legacy_id: [u8; 20],
+    pub ports: LocalPorts,
+    /// The addresses of the interfaces in use, without ports.
+    pub local: Vec<IpAddr>,
+}
