@@ -40,7 +40,7 @@ pub const V12_GOAWAY_PROBES: u32 = 3;
 /// A peer that still answers so long after its GOAWAY never sent it (old peers close their socket after 2 s).
 pub const V12_GOAWAY_DOUBT: Duration = Duration::from_secs(4);
 /// Confirmed peers whose last session is remembered after a disconnect, so that a replay stays a replay.
-pub const V12_REMEMBERED_SESSIONS: usize = 1_024;
+pub const V12_REMEMBERED_SESSIONS: usize = 512;
 
 /// HELLOs of one dial (the old peers' number: it opens a NAT on both sides).
 pub const DIAL_TRIES: u32 = 8;
@@ -72,7 +72,7 @@ pub const HELLO_SOURCES: usize = 1_024;
 /// Counters behind the newest that are still told apart; older ones are replays.
 pub const REPLAY_WINDOW: u64 = 2_048;
 /// Authentication tags remembered across counter resets of a peer whose counter starts over.
-pub const REPLAY_TAGS: usize = 1_024;
+pub const REPLAY_TAGS: usize = 256;
 /// Sender prefixes of ended sessions remembered per peer.
 pub const REPLAY_PREFIXES: usize = 8;
 /// Frames waiting for a missing one before them, per peer.

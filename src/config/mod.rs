@@ -116,9 +116,9 @@ impl Config {
 
     /// Adds an address to bind to; a second one must be of the other family.
     pub fn add_bind(&mut self, text: &str) -> Result<()> {
-        let addr: std::net::SocketAddr = text.parse().map_err(|_| {
-            Error::invalid(format!("bind: {text:?} is not an address like 0.0.0.0:0 or [::]:0"))
-        })?;
+        let addr: std::net::SocketAddr = text
+            .parse()
+            .map_err(|_| Error::invalid(format!("bind: {text:?} is not an address like 0.0.0.0:0 or [::]:0")))?;
         if self.bind.iter().any(|known| known.is_ipv4() == addr.is_ipv4()) {
             return Err(Error::invalid(format!("bind: {text:?} is a second address of the same family")));
         }

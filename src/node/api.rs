@@ -184,9 +184,16 @@ pub enum Output {
     Transmit(Transmit),
     Event(Event),
     /// Resolve a host name; answered by `Node::handle_resolved` with the same number.
-    Resolve { query: u64, host: String, port: u16 },
+    Resolve {
+        query: u64,
+        host: String,
+        port: u16,
+    },
     /// For the log callback.
-    Log { level: Level, text: String },
+    Log {
+        level: Level,
+        text: String,
+    },
 }
 
 /// How grave a log line is.
