@@ -154,6 +154,10 @@ pub const CACHE_PERIOD: Duration = Duration::from_secs(30);
 /// Bytes of a peer cache taken in.
 pub const CACHE_MAX_BYTES: usize = 256 << 10;
 
+/// Bytes of a JSON text of a peer (gossip, announcement) that is looked at; real ones have 70 to 300.
+pub const JSON_MAX_BYTES: usize = 2_048;
+/// Values in such a text: each costs the parser up to 130 bytes, 256 cost 32 KiB.
+pub const JSON_MAX_VALUES: usize = 256;
 /// Dial hints taken from one frame of a peer (PEX holds 20 by protocol).
 pub const HINTS_PER_FRAME: usize = 20;
 /// Dial hints taken from one peer per minute.
