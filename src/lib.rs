@@ -11,6 +11,7 @@ pub mod config;
 pub mod crypto;
 pub mod discovery;
 pub mod error;
+pub mod event;
 #[allow(unsafe_code)]
 pub mod ffi;
 pub mod mesh;

@@ -193,6 +193,9 @@ pub const CLOSE_DEADLINE: Duration = Duration::from_millis(500);
 pub const QUEUE_ITEMS: usize = 16_384;
 /// Bytes of these (option `event_queue_bytes`).
 pub const QUEUE_BYTES: usize = 32 << 20;
+/// Places for `CONNECTION` and `DISCONNECTION` beyond `event_queue_items`: as many peers as there may be, and as
+/// many that came and went while the application did not read. Without two free places no connection is made.
+pub const QUEUE_LIFE_CYCLE: usize = 4 * MAX_PEERS_LIMIT;
 /// Log lines waiting for the log callback; more are counted and dropped.
 pub const LOG_QUEUE_LINES: usize = 1_024;
 

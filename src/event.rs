@@ -1,0 +1,254 @@
+//! Events as the application sees them: one record with a kind, whatever the
+//! consumer (callback, descriptor and drain, or wait).
+//!
+//! In: `node::Event`. Out: `Record`, the fields that the C accessors read, and its
+//! byte form for `setowire_event_drain`, which wrappers in other languages parse.
+//! Life-cycle events carry one JSON object, so that a new field needs no new ABI.
+//! The numbers of the kinds are part of the ABI: append only, never renumbered.
+
+use crate::node::{Event, PeerInfo, Source};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The kinds of events; bit `n` of an event mask is kind `n`.
+pub mod kind {
+    pub const CONNECTION: u16 = 1;
+    pub const DISCONNECTION: u16 = 2;
+    pub const UPDATE: u16 = 3;
+    pub const MESSAGE: u16 = 4;
+    pub const WRITABLE: u16 = 5;
+    pub const OP_DONE: u16 = 6;
+    pub const PEERS: u16 = 7;
+    pub const LOST: u16 = 8;
+    pub const CLOSED: u16 = 63;
+}
+
+/// Flag of a `MESSAGE`: it came unencrypted, anyone may have written it.
+pub const MESSAGE_CLEAR: u16 = 1;
+/// Bytes of a record before its data.
+pub const RECORD_HEADER: usize = 40;
+
+/// One event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    pub kind: u16,
+    pub flags: u16,
+    /// Counts the records of one swarm from 1; a gap is a record the event mask left out.
+    pub seq: u64,
+    /// The id this is about: a peer, or the operation of an `OP_DONE`.
+    pub subject: u64,
+    /// The peer this is about; 0: none.
+    pub peer: u64,
+    /// The caller's tag of an operation.
+    pub tag: u64,
+    /// 0, or the number of an error code.
+    pub code: i32,
+    pub data: Vec<u8>,
+}
+
+impl Record {
+    /// Bytes of its encoded form, a multiple of eight.
+    pub fn encoded_len(&self) -> usize {
+        RECORD_HEADER.saturating_add(self.data.len()).saturating_add(7) & !7
+    }
+
+    /// Hands its encoded form to `write` in pieces: little endian, padded with zeros to eight bytes.
+    pub fn encode(&self, write: &mut dyn FnMut(&[u8])) {
+        let len = self.encoded_len();
+        let mut header = [0; RECORD_HEADER];
+        header[..4].copy_from_slice(&(len as u32).to_le_bytes());
+        header[4..6].copy_from_slice(&self.kind.to_le_bytes());
+        header[6..8].copy_from_slice(&self.flags.to_le_bytes());
+        header[8..16].copy_from_slice(&self.seq.to_le_bytes());
+        header[16..24].copy_from_slice(&self.subject.to_le_bytes());
+        header[24..32].copy_from_slice(&self.tag.to_le_bytes());
+        header[32..36].copy_from_slice(&self.code.to_le_bytes());
+        header[36..].copy_from_slice(&(self.data.len() as u32).to_le_bytes());
+        write(&header);
+        write(&self.data);
+        write(&[0; 7][..len.saturating_sub(RECORD_HEADER + self.data.len()).min(7)]);
+    }
+}
+
+impl From<Event> for Record {
+    fn from(event: Event) -> Record {
+        let about = |kind, peer: u64| Record { kind, subject: peer, peer, ..Record::default() };
+        match event {
+            Event::Connection(info) => Record { data: text(&peer_json(&info)), ..about(kind::CONNECTION, info.id.0) },
+            Event::Update(info) => Record { data: text(&peer_json(&info)), ..about(kind::UPDATE, info.id.0) },
+            Event::Disconnection { peer, code, reason, info } => {
+                let mut object = peer_json(&info);
+                object["reason"] = json!(reason);
+                Record { code: code as i32, data: text(&object), ..about(kind::DISCONNECTION, peer.0) }
+            }
+            Event::Message { peer, data, clear } => {
+                let flags = if clear { MESSAGE_CLEAR } else { 0 };
+                Record { flags, data, ..about(kind::MESSAGE, peer.0) }
+            }
+            Event::Writable { peer } => about(kind::WRITABLE, peer.0),
+            Event::OpDone { op, tag, peer, code, detail } => {
+                let data = match (code, peer) {
+                    (None, Some(peer)) => text(&json!({ "peer": peer.0 })),
+                    _ => detail.into_bytes(),
+                };
+                Record {
+                    kind: kind::OP_DONE,
+                    subject: op.0,
+                    peer: peer.map_or(0, |peer| peer.0),
+                    tag,
+                    code: code.map_or(0, |code| code as i32),
+                    data,
+                    ..Record::default()
+                }
+            }
+            Event::Peers { json } => Record { data: json.into_bytes(), ..about(kind::PEERS, 0) },
+            Event::Closed { code, detail } => {
+                Record { code: code.map_or(0, |code| code as i32), data: detail.into_bytes(), ..about(kind::CLOSED, 0) }
+            }
+        }
+    }
+}
+
+/// The record that tells how many messages found no room.
+pub fn lost(messages: u64, total: u64) -> Vec<u8> {
+    text(&json!({ "messages": messages, "total": total }))
+}
+
+fn peer_json(info: &PeerInfo) -> Value {
+    json!({
+        "peer": info.id.0,
+        "id": info.legacy_id.map(|id| hex(&id)),
+        "key": info.key.map(|key| hex(&key)),
+        "address": plain_ip(info.address.ip()),
+        "port": info.address.port(),
+        "source": info.source.name(),
+        "session": "p2p-v12",
+        "security": "legacy",
+        "family": info.family.name(),
+        "confirmed": info.confirmed,
+        "client": info.client,
+        "rtt_us": info.rtt.map(micros),
+        "connect_ms": u64::try_from(info.connect_time.as_millis()).unwrap_or(u64::MAX),
+        "max_message": info.max_message,
+        "addresses": info.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+/// Without the `::ffff:` of an IPv4 address seen through an IPv6 socket.
+fn plain_ip(ip: IpAddr) -> String {
+    ip.to_canonical().to_string()
+}
+
+/// Whole microseconds; a duration beyond 584,000 years is cut.
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The number of a source in `setowire_peer_info`.
+pub const fn source_number(source: Source) -> u8 {
+    match source {
+        Source::Incoming => 1,
+        Source::Lan => 2,
+        Source::Seed => 3,
+        Source::Connect => 4,
+        Source::Cache => 5,
+        Source::Pex => 6,
+        Source::Reconnect => 7,
+    }
+}
+
+fn text(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use crate::node::{Family, OpId, PeerId};
+
+    fn info() -> PeerInfo {
+        PeerInfo {
+            id: PeerId(7),
+            key: None,
+            legacy_id: Some([0xab; 20]),
+            address: "10.77.0.2:40001".parse().unwrap(),
+            addresses: vec!["10.77.0.2:40001".parse().unwrap()],
+            source: Source::Lan,
+            family: Family::JsOrPython,
+            confirmed: false,
+            client: true,
+            rtt: Some(Duration::from_micros(812)),
+            loss_permille: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            messages_sent: 0,
+            messages_received: 0,
+            buffered: 0,
+            connect_time: Duration::from_millis(12),
+            max_message: 65_474,
+        }
+    }
+
+    #[test]
+    fn a_connection_tells_everything_in_one_object() {
+        let record = Record::from(Event::Connection(Box::new(info())));
+        assert_eq!((record.kind, record.subject, record.peer), (kind::CONNECTION, 7, 7));
+        let object: Value = serde_json::from_slice(&record.data).unwrap();
+        let expected = json!({
+            "peer": 7, "id": "ab".repeat(20), "key": null, "address": "10.77.0.2", "port": 40001,
+            "source": "lan", "session": "p2p-v12", "security": "legacy", "family": "js-or-python",
+            "confirmed": false, "client": true, "rtt_us": 812, "connect_ms": 12, "max_message": 65474,
+            "addresses": ["10.77.0.2:40001"],
+        });
+        assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn a_disconnection_adds_code_and_reason() {
+        let record = Record::from(Event::Disconnection {
+            peer: PeerId(7),
+            code: Code::TimedOut,
+            reason: "silent for 60 s".into(),
+            info: Box::new(info()),
+        });
+        assert_eq!((record.kind, record.code), (kind::DISCONNECTION, Code::TimedOut as i32));
+        let object: Value = serde_json::from_slice(&record.data).unwrap();
+        assert_eq!(object["reason"], "silent for 60 s");
+    }
+
+    #[test]
+    fn a_connect_that_succeeded_names_its_peer() {
+        let done = |code, detail: &str| Event::OpDone {
+            op: OpId(3),
+            tag: 9,
+            peer: Some(PeerId(7)),
+            code,
+            detail: detail.into(),
+        };
+        let record = Record::from(done(None, ""));
+        assert_eq!((record.subject, record.peer, record.tag, record.code), (3, 7, 9, 0));
+        assert_eq!(record.data, br#"{"peer":7}"#);
+        let record = Record::from(done(Some(Code::Cancelled), "stopped"));
+        assert_eq!((record.code, &record.data[..]), (Code::Cancelled as i32, &b"stopped"[..]));
+    }
+
+    #[test]
+    fn records_are_padded_to_eight_bytes() {
+        for len in 0..20 {
+            let record = Record { kind: kind::MESSAGE, seq: 1, data: vec![7; len], ..Record::default() };
+            let mut bytes = Vec::new();
+            record.encode(&mut |piece| bytes.extend_from_slice(piece));
+            assert_eq!(bytes.len(), record.encoded_len());
+            assert_eq!(bytes.len() % 8, 0);
+            assert_eq!(u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize, bytes.len());
+            assert_eq!(u32::from_le_bytes(bytes[36..40].try_into().unwrap()) as usize, len);
+            assert!(bytes[40 + len..].iter().all(|byte| *byte == 0));
+        }
+    }
+}

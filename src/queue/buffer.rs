@@ -1,0 +1,267 @@
+//! What the event queue keeps while the application does not read: bounded, and
+//! nothing disappears without being counted.
+//!
+//! In: `node::Event`s in order. Out: records in the same order, numbered.
+//! - Messages are bounded in items and bytes. One that finds no room is dropped and
+//!   counted, and a `LOST` record stands where the first of them would have been.
+//! - Connections, disconnections, completed operations and `CLOSED` are never dropped.
+//!   They have room of their own, kept bounded by refusing new connections
+//!   (`connections_allowed`) and new operations (`operations_allowed`).
+//! - `UPDATE`, `WRITABLE`, `PEERS` and `LOST` are states: the newest replaces one still waiting.
+//! - `CLOSED` is taken in once; what comes after it is ignored.
+
+use super::mailbox::Buffer;
+use super::signal::Signal;
+use crate::config::{EventMask, limits};
+use crate::error::Code;
+use crate::event::{self, RECORD_HEADER, Record, kind};
+use crate::node::{Event, OpId};
+use std::collections::{HashMap, VecDeque};
+
+pub struct EventBuffer {
+    records: VecDeque<Record>,
+    /// The position of the first record, counted from the beginning of the swarm.
+    first: u64,
+    /// Where the waiting record of a kind and subject is, for kinds that are states.
+    states: HashMap<(u16, u64), u64>,
+    /// Shown to event loops; made when the application asks for it.
+    signal: Option<Signal>,
+    max_items: usize,
+    max_bytes: usize,
+    mask: EventMask,
+    /// Messages waiting, and their bytes.
+    messages: usize,
+    message_bytes: usize,
+    /// `CONNECTION`s and `DISCONNECTION`s waiting.
+    connections: usize,
+    /// `OP_DONE`s waiting.
+    completions: usize,
+    /// Operations whose completion is still to come, by id and tag; the id of a message is 0.
+    begun: HashMap<(u64, u64), u32>,
+    /// Peers whose disconnection is still to come.
+    live: usize,
+    /// Messages dropped since `LOST` was read last, and since the beginning.
+    lost: u64,
+    lost_total: u64,
+    seq: u64,
+    /// `CLOSED` was taken in, and was read.
+    closed: bool,
+    finished: bool,
+}
+
+impl EventBuffer {
+    pub fn new(max_items: usize, max_bytes: usize, mask: EventMask) -> EventBuffer {
+        EventBuffer {
+            records: VecDeque::new(),
+            first: 0,
+            states: HashMap::new(),
+            signal: None,
+            max_items,
+            max_bytes,
+            mask: mask | 1 << kind::CLOSED,
+            messages: 0,
+            message_bytes: 0,
+            connections: 0,
+            completions: 0,
+            begun: HashMap::new(),
+            live: 0,
+            lost: 0,
+            lost_total: 0,
+            seq: 0,
+            closed: false,
+            finished: false,
+        }
+    }
+
+    pub fn push(&mut self, event: Event) {
+        if self.closed {
+            return;
+        }
+        match &event {
+            Event::Connection(_) => self.live = self.live.saturating_add(1),
+            Event::Disconnection { .. } => self.live = self.live.saturating_sub(1),
+            Event::OpDone { op, tag, .. } => self.operation_ended(*op, *tag),
+            Event::Closed { code, .. } => {
+                self.end_operations(code.unwrap_or(Code::Closed));
+                self.closed = true;
+            }
+            Event::Message { data, .. } if self.wants(kind::MESSAGE) && !self.has_room(data.len()) => {
+                self.lost = self.lost.saturating_add(1);
+                self.lost_total = self.lost_total.saturating_add(1);
+                self.append(Record { kind: kind::LOST, ..Record::default() });
+                return;
+            }
+            _ => {}
+        }
+        self.append(Record::from(event));
+    }
+
+    /// The record that `pop` would give.
+    pub fn peek(&mut self) -> Option<&Record> {
+        let record = self.records.front_mut()?;
+        if record.kind == kind::LOST {
+            record.data = event::lost(self.lost, self.lost_total);
+        }
+        Some(record)
+    }
+
+    /// Drops what can no longer be answered: all but life-cycle and completions.
+    pub fn discard_messages(&mut self) {
+        let keep = [kind::CONNECTION, kind::DISCONNECTION, kind::OP_DONE, kind::CLOSED];
+        let records = std::mem::take(&mut self.records);
+        self.first = self.first.saturating_add(records.len() as u64);
+        self.states.clear();
+        self.records = records.into_iter().filter(|record| keep.contains(&record.kind)).collect();
+        self.messages = 0;
+        self.message_bytes = 0;
+        self.set_signal();
+    }
+
+    /// Each live peer holds a place for its disconnection; a new one needs two.
+    pub fn connections_allowed(&self) -> bool {
+        let taken = self.connections.saturating_add(self.live);
+        !self.closed && taken.saturating_add(2) <= limits::QUEUE_LIFE_CYCLE
+    }
+
+    /// Completions that nobody reads must not pile up.
+    pub fn operations_allowed(&self) -> bool {
+        self.completions.saturating_add(self.begun.len()) < limits::OPS_MAX
+    }
+
+    /// Remembers an operation, or a message with a tag, until its completion comes. False: too late.
+    pub fn operation_begun(&mut self, op: Option<OpId>, tag: u64) -> bool {
+        if !self.closed {
+            let count = self.begun.entry((op.map_or(0, |op| op.0), tag)).or_insert(0);
+            *count = count.saturating_add(1);
+        }
+        !self.closed
+    }
+
+    fn operation_ended(&mut self, op: OpId, tag: u64) {
+        // The application knows no id of a message, so only its tag was counted in.
+        for key in [(op.0, tag), (0, tag)] {
+            if let Some(count) = self.begun.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    self.begun.remove(&key);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Completes what the node left open, which it does only after a failure.
+    fn end_operations(&mut self, code: Code) {
+        for ((op, tag), count) in std::mem::take(&mut self.begun) {
+            for _ in 0..count {
+                let detail = "the swarm ended".to_owned();
+                let done = Event::OpDone { op: OpId(op), tag, peer: None, code: Some(code), detail };
+                self.append(Record::from(done));
+            }
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub fn lost_total(&self) -> u64 {
+        self.lost_total
+    }
+
+    /// The descriptor that is readable while there is something to take.
+    pub fn signal(&mut self) -> std::io::Result<&Signal> {
+        if self.signal.is_none() {
+            let signal = Signal::new()?;
+            if !self.records.is_empty() {
+                signal.raise();
+            }
+            self.signal = Some(signal);
+        }
+        self.signal.as_ref().ok_or_else(|| std::io::ErrorKind::Other.into())
+    }
+
+    fn wants(&self, kind: u16) -> bool {
+        self.mask >> (kind & 63) & 1 == 1
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        let bytes = self.message_bytes.saturating_add(len).saturating_add(RECORD_HEADER);
+        self.messages == 0 || self.messages < self.max_items && bytes <= self.max_bytes
+    }
+
+    fn append(&mut self, mut record: Record) {
+        if !self.wants(record.kind) {
+            return;
+        }
+        let position = self.first.saturating_add(self.records.len() as u64);
+        if matches!(record.kind, kind::UPDATE | kind::WRITABLE | kind::PEERS | kind::LOST) {
+            let known = self.states.insert((record.kind, record.subject), position);
+            let waiting = known.and_then(|at| self.records.get_mut(usize::try_from(at.checked_sub(self.first)?).ok()?));
+            if let (Some(at), Some(waiting)) = (known, waiting) {
+                waiting.data = record.data;
+                self.states.insert((record.kind, record.subject), at);
+                return;
+            }
+        }
+        match record.kind {
+            kind::CONNECTION | kind::DISCONNECTION => self.connections = self.connections.saturating_add(1),
+            kind::OP_DONE => self.completions = self.completions.saturating_add(1),
+            kind::MESSAGE => {
+                self.messages = self.messages.saturating_add(1);
+                let bytes = record.data.len().saturating_add(RECORD_HEADER);
+                self.message_bytes = self.message_bytes.saturating_add(bytes);
+            }
+            _ => {}
+        }
+        self.seq = self.seq.saturating_add(1);
+        record.seq = self.seq;
+        self.records.push_back(record);
+        if self.records.len() == 1 {
+            self.set_signal();
+        }
+    }
+
+    fn set_signal(&self) {
+        match &self.signal {
+            Some(signal) if self.records.is_empty() => signal.clear(),
+            Some(signal) => signal.raise(),
+            None => {}
+        }
+    }
+}
+
+impl Buffer for EventBuffer {
+    type Item = Record;
+
+    fn pop(&mut self) -> Option<Record> {
+        self.peek()?;
+        let record = self.records.pop_front()?;
+        self.first = self.first.saturating_add(1);
+        match record.kind {
+            kind::CONNECTION | kind::DISCONNECTION => self.connections = self.connections.saturating_sub(1),
+            kind::OP_DONE => self.completions = self.completions.saturating_sub(1),
+            kind::MESSAGE => {
+                self.messages = self.messages.saturating_sub(1);
+                let bytes = record.data.len().saturating_add(RECORD_HEADER);
+                self.message_bytes = self.message_bytes.saturating_sub(bytes);
+            }
+            kind::LOST => self.lost = 0,
+            kind::CLOSED => self.finished = true,
+            _ => {}
+        }
+        self.states.remove(&(record.kind, record.subject));
+        if self.records.is_empty() {
+            self.set_signal();
+        }
+        Some(record)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished
+    }
+}
