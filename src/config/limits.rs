@@ -26,6 +26,8 @@ pub const V12_FRAG_TOTAL_BYTES: usize = 16 << 20;
 pub const V12_FRAG_TIMEOUT: Duration = Duration::from_secs(10);
 /// Frames looked at in one BATCH: old senders pack at most 1,400 bytes of frames of two bytes and more.
 pub const V12_BATCH_MAX_FRAMES: usize = 255;
+/// Bytes of a value in one CHUNK (the old peers' number).
+pub const V12_CHUNK_DATA: usize = 900;
 /// Largest number of chunks of a value, from the 16-bit index field.
 pub const V12_CHUNK_MAX_TOTAL: u16 = 65_535;
 
@@ -158,6 +160,10 @@ pub const CACHE_MAX_BYTES: usize = 256 << 10;
 pub const JSON_MAX_BYTES: usize = 2_048;
 /// Values in such a text: each costs the parser up to 130 bytes, 256 cost 32 KiB.
 pub const JSON_MAX_VALUES: usize = 256;
+/// Bytes of one message of the v12 DHT; an answer with 20 IPv6 nodes has 2,600.
+pub const DHT_MAX_BYTES: usize = 4_096;
+/// Nodes taken from one answer of the DHT (the old peers' bucket size).
+pub const DHT_FOUND_NODES: usize = 20;
 /// Dial hints taken from one frame of a peer (PEX holds 20 by protocol).
 pub const HINTS_PER_FRAME: usize = 20;
 /// Dial hints taken from one peer per minute.

@@ -6,13 +6,13 @@
 //! large tree from a small message. Addresses and ports are read as strictly as in
 //! frames; a field that does not parse counts as missing.
 
-use super::hex;
+use super::{hex, reader::dial_address};
 use crate::{
     config::limits::{JSON_MAX_BYTES, JSON_MAX_VALUES},
     crypto::identity::{LegacyId, WireId},
 };
 use serde_json::{Map, Value};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// What an old peer says about another one, in the middle of the application's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +66,10 @@ pub(super) fn text<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'
     object.get(field)?.as_str()
 }
 
-/// An address from its two fields; none if either is missing, not of its kind, or the port is 0.
+/// An address from its two fields; none if either is missing, not of its kind, or not to be dialled.
 pub(super) fn address(object: &Map<String, Value>, ip: &str, port: &str) -> Option<SocketAddr> {
-    let ip: IpAddr = text(object, ip)?.parse().ok()?;
-    let port = u16::try_from(object.get(port)?.as_u64()?).ok().filter(|port| *port != 0)?;
-    Some(SocketAddr::new(ip, port))
+    let port = u16::try_from(object.get(port)?.as_u64()?).ok()?;
+    dial_address(text(object, ip)?.as_bytes(), port)
 }
 
 #[cfg(test)]

@@ -23,15 +23,20 @@
 pub mod batch;
 pub mod beacon;
 pub mod data;
+pub mod dht;
 pub mod error;
 pub mod frag;
 pub mod handshake;
 pub mod hex;
+pub mod ihave;
 pub mod json;
 pub mod pex;
 pub mod ping;
 mod reader;
+pub mod relay;
+pub mod stun;
 pub mod topic;
+pub mod values;
 
 pub use batch::Batch;
 pub use beacon::Beacon;
@@ -39,8 +44,11 @@ pub use data::Data;
 pub use error::{DecodeError, EncodeError, Problem};
 pub use frag::Frag;
 pub use handshake::Hello;
+pub use ihave::IHave;
 pub use pex::Pex;
 pub use ping::{GOAWAY, Ping, Pong};
+pub use relay::{RelayAnn, RelayFwd, RelayReq};
+pub use values::{Chunk, ChunkAck, Have, Want};
 
 use reader::Reader;
 
@@ -74,10 +82,18 @@ pub enum Frame<'a> {
     Data(Data<'a>),
     Ping(Ping),
     Pong(Pong),
+    IHave(IHave<'a>),
     Goaway,
     Beacon(Beacon<'a>),
     Frag(Frag<'a>),
+    Have(Have<'a>),
+    Want(Want<'a>),
+    Chunk(Chunk<'a>),
     Batch(Batch<'a>),
+    ChunkAck(ChunkAck<'a>),
+    RelayAnn(RelayAnn),
+    RelayReq(RelayReq),
+    RelayFwd(RelayFwd),
     Pex(Pex<'a>),
 }
 
@@ -93,9 +109,17 @@ impl<'a> Frame<'a> {
             kind::DATA => Data::decode(body).map(Frame::Data),
             kind::PING => Ping::decode(body).map(Frame::Ping),
             kind::PONG => Pong::decode(body).map(Frame::Pong),
+            kind::IHAVE => Ok(Frame::IHave(IHave::decode(body))),
             kind::GOAWAY => Ok(Frame::Goaway),
             kind::LAN => Beacon::decode(body).map(Frame::Beacon),
             kind::FRAG => Frag::decode(body).map(Frame::Frag),
+            kind::HAVE => Have::decode(body).map(Frame::Have),
+            kind::WANT => Want::decode(body).map(Frame::Want),
+            kind::CHUNK => Chunk::decode(body).map(Frame::Chunk),
+            kind::CHUNK_ACK => ChunkAck::decode(body).map(Frame::ChunkAck),
+            kind::RELAY_ANN => RelayAnn::decode(body).map(Frame::RelayAnn),
+            kind::RELAY_REQ => RelayReq::decode(body).map(Frame::RelayReq),
+            kind::RELAY_FWD => RelayFwd::decode(body).map(Frame::RelayFwd),
             kind::BATCH => Batch::decode(body).map(Frame::Batch),
             kind::PEX => Pex::decode(body).map(Frame::Pex),
             other => Err(DecodeError::new("datagram", "type", Problem::Unknown(other))),

@@ -10,7 +10,7 @@
 use super::{
     error::{DecodeError, EncodeError, Problem},
     kind,
-    reader::{Reader, parse_ip},
+    reader::{Reader, dial_address, leads_somewhere},
 };
 use crate::crypto::identity::WireId;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -90,26 +90,23 @@ impl Iterator for Entries<'_> {
     fn next(&mut self) -> Option<Entry> {
         let reader = &mut self.pex.reader;
         loop {
-            let (id, ip, port) = match self.pex.layout {
+            let (id, address) = match self.pex.layout {
                 Layout::Prefixed => {
                     let (id, text, port) = prefixed_fields(reader).ok()?;
-                    (id, parse_ip(text), port)
+                    (id, dial_address(text, port))
                 }
                 Layout::Fixed => {
                     let id = reader.array("id").ok()?;
                     let ip = Ipv4Addr::from(reader.array::<4>("address").ok()?);
-                    (id, Some(IpAddr::V4(ip)), reader.u16("port").ok()?)
+                    let address = SocketAddr::from((ip, reader.u16("port").ok()?));
+                    (id, Some(address).filter(leads_somewhere))
                 }
             };
-            if let Some(address) = ip.map(|ip| SocketAddr::new(ip, port)).filter(leads_somewhere) {
+            if let Some(address) = address {
                 return Some(Entry { id, address });
             }
         }
     }
-}
-
-fn leads_somewhere(address: &SocketAddr) -> bool {
-    !address.ip().is_unspecified() && address.port() != 0
 }
 
 /// Writes the layout with lengths. Never to a Rust peer, which would dial addresses made of its text.

@@ -6,7 +6,7 @@
 //! library prints or parses: no leading zeros, no names, no scope, no spaces.
 
 use super::error::{DecodeError, Problem};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reader<'a> {
@@ -77,6 +77,16 @@ impl<'a> Reader<'a> {
 /// The address that this text is, if it is one in full.
 pub(crate) fn parse_ip(text: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The same with its port; none also if it cannot be dialled: no port, or the unspecified address.
+pub(crate) fn dial_address(ip: &[u8], port: u16) -> Option<SocketAddr> {
+    parse_ip(ip).map(|ip| SocketAddr::new(ip, port)).filter(leads_somewhere)
+}
+
+/// Neither the port nor the address is unspecified.
+pub(crate) fn leads_somewhere(address: &SocketAddr) -> bool {
+    !address.ip().is_unspecified() && address.port() != 0
 }
 
 #[cfg(test)]
