@@ -14,6 +14,7 @@ pub mod error;
 pub mod event;
 #[allow(unsafe_code)]
 pub mod ffi;
+pub mod log;
 pub mod mesh;
 pub mod node;
 pub mod path;

@@ -4,6 +4,7 @@
 //! per peer and in total. Options that an application may change have their
 //! default here too; `config::Config` holds the value in force.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 // ---- The v12 wire (values of the existing peers, see docs/protocol.md) ----
@@ -130,6 +131,12 @@ pub const RECONNECT_TRIES: u32 = 12;
 
 // ---- Discovery ----
 
+/// Group of the IPv4 beacon (the old peers' own).
+pub const LAN_GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 0, 0, 1);
+/// Group of the IPv6 beacon: transient, this link only; the last 64 bits spell SETOWIRE.
+pub const LAN_GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0x5345, 0x544f, 0x5749, 0x5245);
+/// Port of both (the old peers' own).
+pub const LAN_PORT: u16 = 45_678;
 /// Period of the LAN beacon (the old peers' own); each is moved by up to a tenth, so that peers started together spread.
 pub const LAN_PERIOD: Duration = Duration::from_secs(5);
 /// A beacon sent early, because a stranger showed up, not more often than this.
@@ -211,5 +218,24 @@ pub const LOG_QUEUE_LINES: usize = 1_024;
 pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// Datagrams taken from the sockets before timers and commands get their turn.
 pub const RECV_BUDGET: usize = 256;
+/// Receive buffers filled by one system call; each holds one datagram of 64 KiB or 64 small ones joined by the kernel.
+pub const RECV_BATCH: usize = 16;
+/// Receive errors in a row after which a socket is left alone for `RECV_ERROR_PAUSE`.
+pub const RECV_ERRORS_IN_A_ROW: u32 = 8;
+/// Long enough that a broken interface costs no processor time, short enough that its return is not felt.
+pub const RECV_ERROR_PAUSE: Duration = Duration::from_millis(50);
 /// Datagrams waiting for the socket to take them; more are dropped as the network would.
 pub const SEND_QUEUE_DATAGRAMS: usize = 4_096;
+/// Bytes of these: twice what the socket buffer holds.
+pub const SEND_QUEUE_BYTES: usize = 8 << 20;
+/// Datagrams up to this size, bytes, leave as one IP packet: what every IPv6 link takes (1,280 with headers).
+/// Larger ones may be cut by the IP layer, because the v12 wire has no other way for a message of 60 kB.
+pub const WHOLE_DATAGRAM_BYTES: usize = 1_232;
+/// Outputs of the node carried out before the sockets are looked at again.
+pub const OUTPUT_BATCH: usize = 256;
+/// Time the network thread adds to `CLOSE_DEADLINE` before it ends without the node's consent.
+pub const CLOSE_GRACE: Duration = Duration::from_millis(500);
+/// Name look-ups at one time; each holds a thread while the system's resolver works.
+pub const RESOLVER_CONCURRENT: usize = 4;
+/// Name look-ups that wait for one of these; a further one fails at once.
+pub const RESOLVER_WAITING: usize = 256;

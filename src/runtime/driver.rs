@@ -1,0 +1,282 @@
+//! The loop of the network thread: sockets to node, node to sockets and queue.
+//!
+//! In: readiness of the sockets, the node's deadline, answers of the resolver, the
+//! wake-ups of handle calls. Out: datagrams sent, events pushed, names looked up.
+//! Invariants: one turn takes at most `RECV_BUDGET` datagrams and one batch, then
+//! timers, then `OUTPUT_BATCH` outputs; nothing can starve the rest. Events are taken
+//! under the node's lock and pushed after it is released, by this thread alone. The
+//! thread sleeps until there is something to do: idle, that is the node's deadline
+//! and the poll of the interfaces. `run` returns after `Closed` was pushed, or when the
+//! swarm failed.
+
+use crate::config::{Config, limits};
+use crate::error::{Code, Error, Result};
+use crate::log;
+use crate::node::{Event, Output, Transmit, Via};
+use crate::runtime::clock;
+use crate::runtime::lan::Lan;
+use crate::runtime::resolver::{Answer, Resolver};
+use crate::runtime::shared::Shared;
+use crate::runtime::socket::{Received, Socket};
+use crate::runtime::udp::Bound;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+
+/// The timers of the event loop are not finer than this.
+const TIMER_STEP: Duration = Duration::from_millis(1);
+
+pub struct Driver {
+    shared: Arc<Shared>,
+    v4: Option<Socket>,
+    v6: Option<Socket>,
+    lan: Option<Lan>,
+    resolver: Resolver,
+    answers: Vec<Answer>,
+    received: Received,
+    outputs: Vec<Output>,
+    scratch: Vec<u8>,
+    accepting: bool,
+    next_poll: Option<Instant>,
+    end_by: Option<Instant>,
+}
+
+/// What one turn found.
+struct Turn {
+    /// There is more to do right now.
+    busy: bool,
+    deadline: Option<Instant>,
+    ended: bool,
+}
+
+impl Driver {
+    /// Puts the sockets into the event loop and tells the node of its interfaces. To be called inside the runtime.
+    pub fn new(shared: Arc<Shared>, bound: Bound, config: &Config) -> Result<Driver> {
+        let register = |socket: Option<std::net::UdpSocket>| -> Result<Option<Socket>> {
+            let made = socket.map(|socket| Socket::new(socket, shared.io.clone())).transpose();
+            made.map_err(|e: io::Error| Error::new(Code::Internal, format!("a UDP socket could not be set up: {e}")))
+        };
+        let (v4, v6) = (register(bound.v4)?, register(bound.v6)?);
+        let lan = config.lan.then(|| Lan::new(config.lan_interfaces.clone(), shared.io.clone()));
+        let mut driver = Driver {
+            shared,
+            v4,
+            v6,
+            lan,
+            resolver: Resolver::new(),
+            answers: Vec::new(),
+            received: Received::new(),
+            outputs: Vec::new(),
+            scratch: Vec::new(),
+            accepting: true,
+            next_poll: None,
+            end_by: None,
+        };
+        // Before the first call of the application: its first join already has the interfaces to send by.
+        driver.poll_interfaces(clock::now().mono);
+        Ok(driver)
+    }
+
+    /// Runs until the swarm has ended.
+    pub async fn run(&mut self) {
+        let shared = self.shared.clone();
+        let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
+        loop {
+            let turn = self.turn();
+            if turn.ended {
+                return;
+            }
+            if turn.busy {
+                // The event loop looks at all sockets before the next turn.
+                tokio::task::yield_now().await;
+            } else {
+                self.wait(turn.deadline, &shared, sleep.as_mut()).await;
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Turn {
+        let mut busy = self.receive();
+        let now = clock::now().mono;
+        self.poll_interfaces(now);
+        let (more, deadline) = self.advance();
+        busy |= more;
+        let closed = self.carry_out();
+        self.flush();
+        Turn { busy, deadline, ended: closed || self.shared.failed() || self.overdue(now) }
+    }
+
+    /// Takes datagrams from all sockets, one batch each in turn. Returns whether there may be more.
+    fn receive(&mut self) -> bool {
+        let mut taken = 0usize;
+        loop {
+            let before = taken;
+            let now = clock::now().mono;
+            for socket in [&mut self.v4, &mut self.v6].into_iter().flatten() {
+                let count = socket.recv(&mut self.received, now);
+                taken = taken.saturating_add(count);
+                if count > 0 {
+                    deliver(&self.shared, &self.received);
+                }
+            }
+            if let Some(lan) = &mut self.lan {
+                for v4 in [true, false] {
+                    taken = taken.saturating_add(receive_lan(&self.shared, lan, v4, &mut self.received, now));
+                }
+            }
+            if taken == before {
+                return false;
+            }
+            if taken >= limits::RECV_BUDGET {
+                return true;
+            }
+        }
+    }
+
+    /// Lets the node act on time and answers, and takes its outputs. Returns whether it has more, and its deadline.
+    fn advance(&mut self) -> (bool, Option<Instant>) {
+        let accepting = self.shared.queue.connections_allowed();
+        let changed = accepting != self.accepting;
+        self.accepting = accepting;
+        let (answers, outputs) = (&mut self.answers, &mut self.outputs);
+        let result = self.shared.with_node(|node, now| {
+            if changed {
+                node.set_accepting(now, accepting);
+            }
+            for answer in answers.drain(..) {
+                node.handle_resolved(now, answer.query, answer.result);
+            }
+            if node.poll_deadline().is_some_and(|deadline| deadline <= now.mono) {
+                node.handle_timeout(now);
+            }
+            while outputs.len() < limits::OUTPUT_BATCH {
+                match node.poll_output() {
+                    Some(output) => outputs.push(output),
+                    None => return (false, node.poll_deadline()),
+                }
+            }
+            (true, node.poll_deadline())
+        });
+        // A failed swarm has nothing to wait for; the turn ends it.
+        result.unwrap_or((false, None))
+    }
+
+    /// Carries out what the node wanted. Returns whether it said its last word.
+    fn carry_out(&mut self) -> bool {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        let mut closed = false;
+        for output in outputs.drain(..) {
+            match output {
+                Output::Transmit(transmit) => self.queue(transmit),
+                Output::Event(event) => {
+                    closed |= matches!(event, Event::Closed { .. });
+                    self.shared.queue.push(event);
+                }
+                Output::Resolve { query, host, port } => self.resolver.start(query, host, port),
+                Output::Log { level, text } => log::write(level, &text),
+            }
+        }
+        self.outputs = outputs;
+        closed
+    }
+
+    fn queue(&mut self, Transmit { via, to, bytes }: Transmit) {
+        match (via, &mut self.lan) {
+            (Via::Lan { interface }, Some(lan)) => return lan.send(interface, to, &bytes),
+            (Via::Lan { .. }, None) => {}
+            (Via::Main, _) => {
+                let socket = if to.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+                if let Some(socket) = socket {
+                    return socket.queue(to, bytes);
+                }
+            }
+        }
+        self.shared.io.send_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn flush(&mut self) {
+        for socket in [&mut self.v4, &mut self.v6].into_iter().flatten() {
+            socket.flush(&mut self.scratch);
+        }
+    }
+
+    fn poll_interfaces(&mut self, now: Instant) {
+        let Some(lan) = &mut self.lan else { return };
+        let asked = self.shared.network_changed.swap(false, Ordering::AcqRel);
+        if !asked && self.next_poll.is_some_and(|next| now < next) {
+            return;
+        }
+        self.next_poll = now.checked_add(limits::INTERFACE_POLL);
+        if let Some(list) = lan.poll_interfaces() {
+            // Without a node to tell the swarm has failed, and the turn ends it.
+            let _ = self.shared.with_node(|node, now| node.handle_interfaces(now, list));
+        }
+    }
+
+    /// Whether the node had its time to close and did not.
+    fn overdue(&mut self, now: Instant) -> bool {
+        if !self.shared.closing.load(Ordering::Acquire) {
+            return false;
+        }
+        let patience = limits::CLOSE_DEADLINE.saturating_add(limits::CLOSE_GRACE);
+        let end_by = *self.end_by.get_or_insert_with(|| now.checked_add(patience).unwrap_or(now));
+        if now < end_by {
+            return false;
+        }
+        let detail = format!("the swarm did not close within {} ms and was ended", patience.as_millis());
+        self.shared.queue.push(Event::Closed { code: Some(Code::Internal), detail });
+        true
+    }
+
+    /// Sleeps until a socket, a handle call, an answer or the clock asks for a turn.
+    async fn wait(&mut self, deadline: Option<Instant>, shared: &Shared, mut sleep: Pin<&mut Sleep>) {
+        let sockets = [&self.v4, &self.v6].into_iter().flatten();
+        let pauses = sockets.filter_map(Socket::paused_until).chain(self.lan.iter().filter_map(Lan::paused_until));
+        let next = [deadline, self.next_poll, self.end_by].into_iter().flatten().chain(pauses).min();
+        if let Some(next) = next {
+            // Never now or in the past: a deadline that does not move must not become a busy loop.
+            let soonest = clock::now().mono.checked_add(TIMER_STEP);
+            let at = soonest.map_or(next, |soonest| next.max(soonest));
+            sleep.as_mut().reset(at.into());
+        }
+        let mut woken = pin!(shared.wake.notified());
+        poll_fn(|context| {
+            // Everything is polled each time, so that everything may wake this task.
+            let mut ready = woken.as_mut().poll(context).is_ready();
+            if next.is_some() {
+                ready |= sleep.as_mut().poll(context).is_ready();
+            }
+            for socket in [&mut self.v4, &mut self.v6].into_iter().flatten() {
+                ready |= socket.poll_ready(context);
+            }
+            if let Some(lan) = &mut self.lan {
+                ready |= lan.poll_ready(context);
+            }
+            while let Poll::Ready(answer) = self.resolver.poll_answer(context) {
+                self.answers.push(answer);
+                ready = true;
+            }
+            if ready { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// Gives the node a batch from a main socket. The lock is free between two datagrams, for handle calls that wait.
+fn deliver(shared: &Shared, received: &Received) {
+    for (meta, bytes) in received.datagrams() {
+        // A failed swarm takes nothing in; the turn ends it.
+        let _ = shared.with_node(|node, now| node.handle_datagram(now, Via::Main, meta.addr, bytes));
+    }
+}
+
+fn receive_lan(shared: &Shared, lan: &mut Lan, v4: bool, received: &mut Received, now: Instant) -> usize {
+    lan.recv(v4, received, now, |interface, from, bytes| {
+        let _ = shared.with_node(|node, now| node.handle_datagram(now, Via::Lan { interface }, from, bytes));
+    })
+}

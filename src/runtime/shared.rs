@@ -1,0 +1,143 @@
+//! What the handle and the network thread of one swarm have in common.
+//!
+//! The node behind its lock, the event queue, the bell that wakes the thread, and a
+//! few flags and counters.
+//! Invariants: `failed` is set before the lock is released by a call that panicked,
+//! so nobody looks at a node that was left half changed; `Io` never lists a descriptor
+//! that is not ours, so a forked child may close what it finds there.
+
+use crate::error::{Code, Error, Result};
+use crate::node::{Node, Now};
+use crate::queue::EventQueue;
+use crate::runtime::clock;
+use parking_lot::Mutex;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// Sockets of a swarm: two main ones, two for the LAN source.
+const SOCKETS: usize = 4;
+
+pub struct Shared {
+    pub node: Mutex<Node>,
+    pub queue: Arc<EventQueue>,
+    /// Rings when the node changed or a flag below was set.
+    pub wake: Notify,
+    /// `close` was called: the thread ends soon, with or without the node's consent.
+    pub closing: AtomicBool,
+    /// The list of interfaces is to be read at once.
+    pub network_changed: AtomicBool,
+    /// This is a copy in a forked child.
+    pub abandoned: AtomicBool,
+    failed: AtomicBool,
+    pub io: Arc<Io>,
+}
+
+impl Shared {
+    pub fn new(node: Node, queue: Arc<EventQueue>) -> Shared {
+        Shared {
+            node: Mutex::new(node),
+            queue,
+            wake: Notify::new(),
+            closing: AtomicBool::new(false),
+            network_changed: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            io: Arc::default(),
+        }
+    }
+
+    /// Calls the node under its lock. A panic inside marks the swarm as failed before the lock is released.
+    pub fn with_node<T>(&self, call: impl FnOnce(&mut Node, Now) -> T) -> Result<T> {
+        let mut node = self.node.lock();
+        if self.failed() {
+            return Err(Error::new(Code::Closed, "the swarm was ended by an internal error"));
+        }
+        let mut mark = FailOnDrop { shared: self, armed: true };
+        // Read under the lock: the node's time never steps back.
+        let result = call(&mut node, clock::now());
+        mark.armed = false;
+        Ok(result)
+    }
+
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+}
+
+struct FailOnDrop<'a> {
+    shared: &'a Shared,
+    armed: bool,
+}
+
+impl Drop for FailOnDrop<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.shared.fail();
+        }
+    }
+}
+
+/// What became of datagrams between the node and the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IoStats {
+    /// Not sent: the waiting room before a blocked socket was full, or there is no socket of that family.
+    pub send_dropped: u64,
+    /// Refused by the system when sent.
+    pub send_errors: u64,
+    /// Errors that the system reported instead of a datagram.
+    pub recv_errors: u64,
+}
+
+/// Counters and open descriptors of a swarm's sockets.
+#[derive(Default)]
+pub struct Io {
+    pub send_dropped: AtomicU64,
+    pub send_errors: AtomicU64,
+    pub recv_errors: AtomicU64,
+    /// One more than the number, so that 0 is an empty place.
+    descriptors: [AtomicI32; SOCKETS],
+}
+
+impl Io {
+    pub fn stats(&self) -> IoStats {
+        IoStats {
+            send_dropped: self.send_dropped.load(Ordering::Relaxed),
+            send_errors: self.send_errors.load(Ordering::Relaxed),
+            recv_errors: self.recv_errors.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Remembers an open socket for a forked child.
+    pub fn opened(&self, descriptor: RawFd) {
+        let entry = descriptor.saturating_add(1);
+        for place in &self.descriptors {
+            if place.compare_exchange(0, entry, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Forgets a socket; to be called before it is closed.
+    pub fn closing(&self, descriptor: RawFd) {
+        let entry = descriptor.saturating_add(1);
+        for place in &self.descriptors {
+            let _ = place.compare_exchange(entry, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the sockets that are open.
+    pub fn take_descriptors(&self) -> impl Iterator<Item = RawFd> + '_ {
+        self.descriptors
+            .iter()
+            .map(|place| place.swap(0, Ordering::AcqRel))
+            .filter(|&entry| entry > 0)
+            .map(|entry| entry.saturating_sub(1))
+    }
+}

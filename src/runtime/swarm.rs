@@ -1,0 +1,191 @@
+//! The handle of a swarm: every call an application can make, from any thread.
+//!
+//! In: a `Config`, then calls. Out: results at once, everything later as events in
+//! the queue.
+//! Invariants: no call blocks but `shutdown`. A call that the node refused changed
+//! nothing. After `close` the thread ends within `CLOSE_DEADLINE` and `CLOSE_GRACE`,
+//! and the last event is `Closed`, whatever happened. In a forked child only
+//! `abandon` may be called.
+
+use crate::config::Config;
+use crate::crypto::identity::Identity;
+use crate::error::{Code, Error, Result};
+use crate::node::{Node, NodeInfo, OpId, PeerId, PeerInfo, Stats, Topic, TopicId};
+use crate::queue::EventQueue;
+use crate::runtime::driver::Driver;
+use crate::runtime::shared::{IoStats, Shared};
+use crate::runtime::{clock, thread, udp};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A running swarm. Dropping it closes it; `shutdown` also waits for the end.
+pub struct Swarm {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Swarm {
+    /// Binds the sockets and starts the network thread.
+    pub fn new(config: Config) -> Result<Swarm> {
+        let queue = EventQueue::new(config.event_queue_items, config.event_queue_bytes, config.event_mask)?;
+        let identity = match &config.seed {
+            Some(seed) => Identity::from_seed(seed),
+            None => Identity::from_seed(&*random()?),
+        };
+        let sockets = udp::bind(&config.bind)?;
+        let node = Node::new(&config, identity, sockets.ports(), *random()?, clock::now());
+        let shared = Arc::new(Shared::new(node, queue));
+        let runtime = thread::runtime()?;
+        let driver = {
+            let _inside = runtime.enter();
+            Driver::new(shared.clone(), sockets, &config)?
+        };
+        let thread = thread::spawn(runtime, driver, shared.clone())?;
+        Ok(Swarm { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The queue that this swarm's events go to.
+    pub fn events(&self) -> &Arc<EventQueue> {
+        &self.shared.queue
+    }
+
+    /// Joins a topic; each call makes a session of its own.
+    pub fn join(&self, topic: Topic) -> Result<TopicId> {
+        self.change(|node, now| node.join(now, topic))?
+    }
+
+    /// Ends all sessions of a topic.
+    pub fn leave(&self, topic: &Topic) -> Result<()> {
+        self.change(|node, now| node.leave(now, topic))?
+    }
+
+    /// Ends one session of a topic.
+    pub fn close_topic(&self, topic: TopicId) -> Result<()> {
+        self.change(|node, now| node.close_topic(now, topic))?
+    }
+
+    /// The sessions that are open.
+    pub fn topics(&self) -> Vec<TopicId> {
+        self.shared.with_node(|node, _| node.topics()).unwrap_or_default()
+    }
+
+    /// Dials `host:port`. `timeout`: none means the default, `Duration::MAX` no limit.
+    pub fn connect(&self, target: &str, timeout: Option<Duration>, tag: u64) -> Result<OpId> {
+        self.change(|node, now| node.connect(now, target, timeout, tag))?
+    }
+
+    /// Asks for the end of an operation; its event still comes.
+    pub fn cancel(&self, op: OpId) -> Result<()> {
+        self.change(|node, now| node.cancel(now, op))?
+    }
+
+    /// Queues a message to one peer.
+    pub fn send(&self, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
+        self.change(|node, now| node.send(now, peer, data, tag))?
+    }
+
+    /// Queues a message to all connected peers and returns their number.
+    pub fn broadcast(&self, data: &[u8]) -> Result<usize> {
+        self.change(|node, now| node.broadcast(now, data))?
+    }
+
+    /// Ends the connection to a peer.
+    pub fn close_peer(&self, peer: PeerId) -> Result<()> {
+        self.change(|node, now| node.close_peer(now, peer))?
+    }
+
+    /// Bytes that wait for one peer.
+    pub fn buffered(&self, peer: PeerId) -> Result<usize> {
+        self.shared.with_node(|node, _| node.buffered(peer))?
+    }
+
+    /// The connected peers.
+    pub fn peers(&self) -> Vec<PeerId> {
+        self.shared.with_node(|node, _| node.peers()).unwrap_or_default()
+    }
+
+    /// What is known of a connected peer.
+    pub fn peer_info(&self, peer: PeerId) -> Result<PeerInfo> {
+        self.shared
+            .with_node(|node, _| node.peer_info(peer))?
+            .ok_or_else(|| Error::new(Code::NotFound, format!("peer: no peer {} is connected", peer.0)))
+    }
+
+    /// Who and where this swarm is.
+    pub fn info(&self) -> NodeInfo {
+        self.shared.node.lock().info()
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> Stats {
+        self.shared.node.lock().stats()
+    }
+
+    /// What became of datagrams between the node and the network.
+    pub fn io_stats(&self) -> IoStats {
+        self.shared.io.stats()
+    }
+
+    /// Reads the list of interfaces now instead of at the next poll.
+    pub fn network_changed(&self) {
+        self.shared.network_changed.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
+    }
+
+    /// Begins the end: goodbyes leave, operations complete, `Closed` is the last event.
+    pub fn close(&self) {
+        if !self.shared.closing.swap(true, Ordering::AcqRel) {
+            let _ = self.shared.with_node(|node, now| node.close(now));
+        }
+        self.shared.wake.notify_one();
+    }
+
+    /// Closes, then waits until the network thread has ended.
+    pub fn shutdown(&self) {
+        self.close();
+        // The lock is held while waiting, so that a second caller waits as well.
+        if let Some(thread) = self.thread.lock().take() {
+            // The thread catches its panics: there is no other error.
+            let _ = thread.join();
+        }
+    }
+
+    /// Ends the swarm because a bug was caught: `Closed` with `Panic` is the last event.
+    pub fn fail(&self) {
+        self.shared.fail();
+    }
+
+    /// For a forked child, where the network thread does not exist: closes the inherited sockets and leaks
+    /// the rest. Takes no lock, since one may have been held by a thread that is gone.
+    pub fn abandon(&self) {
+        thread::abandon(&self.shared);
+    }
+
+    fn change<T>(&self, call: impl FnOnce(&mut Node, crate::node::Now) -> T) -> Result<T> {
+        let result = self.shared.with_node(call);
+        self.shared.wake.notify_one();
+        result
+    }
+}
+
+impl Drop for Swarm {
+    fn drop(&mut self) {
+        if self.shared.abandoned.load(Ordering::Acquire) {
+            // The thread does not exist in this process: its handle must not be touched.
+            std::mem::forget(self.thread.get_mut().take());
+        } else {
+            self.close();
+        }
+    }
+}
+
+fn random() -> Result<Zeroizing<[u8; 32]>> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes)
+        .map_err(|e| Error::new(Code::Internal, format!("the system gave no random numbers: {e}")))?;
+    Ok(bytes)
+}
