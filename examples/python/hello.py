@@ -1,0 +1,18 @@
+"""Greets everyone on the same topic. With `lo` as argument it stays on this machine."""
+
+import asyncio
+import sys
+
+import setowire
+
+TOPIC = b"hello from the setowire README!!"  # any 32 bytes, usually the SHA-256 of a name
+
+
+async def main() -> None:
+    async with setowire.Swarm(lan_interfaces=sys.argv[1:]) as swarm:
+        swarm.on("connection", lambda peer: peer.write(b"hello"))
+        async for message in await swarm.join(TOPIC):
+            print(f"{message.peer.remote_address} says {message.data.decode(errors='replace')}", flush=True)
+
+
+asyncio.run(main())
