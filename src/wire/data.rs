@@ -1,8 +1,8 @@
 //! DATA: one encrypted message, and the numbered text inside it.
 //!
-//! On the wire: type, 4 bytes that the old peers call session id, an 8-byte counter,
-//! then ciphertext and tag. The first twelve of these are the nonce, which receivers take
-//! as it is. Inside: a 4-byte sequence number and the application's bytes. A frame with
+//! On the wire: type, the 12-byte nonce, then ciphertext and tag. Receivers take the
+//! nonce as it is; what its two parts mean is in `crypto::v12`, which also seals and opens.
+//! Inside: a 4-byte sequence number and the application's bytes. A frame with
 //! less than a tag's worth of sealed bytes cannot be authentic and is no frame.
 
 use super::{
@@ -10,21 +10,15 @@ use super::{
     kind,
     reader::Reader,
 };
+use crate::crypto::v12::{NONCE_LEN, SEQUENCE_LEN, TAG_LEN};
 
-/// Bytes before the sealed part: type and nonce.
-pub const DATA_HEADER: usize = 13;
-/// Bytes of the Poly1305 tag.
-pub const TAG: usize = 16;
-/// Bytes that a DATA frame adds to the application's: header, sequence number, tag.
-pub const DATA_OVERHEAD: usize = 33;
+/// Bytes that a DATA frame adds to the application's: type, nonce, sequence number, tag.
+pub const DATA_OVERHEAD: usize = 1 + NONCE_LEN + SEQUENCE_LEN + TAG_LEN;
 
-/// A DATA frame before it is opened.
+/// A DATA frame, sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data<'a> {
-    /// First four bytes of the nonce; old peers put the session id here and do not read it.
-    pub prefix: [u8; 4],
-    /// The rest of the nonce.
-    pub counter: u64,
+    pub nonce: [u8; NONCE_LEN],
     /// Ciphertext and tag, at least the tag.
     pub sealed: &'a [u8],
 }
@@ -32,47 +26,23 @@ pub struct Data<'a> {
 impl<'a> Data<'a> {
     pub(super) fn decode(body: &'a [u8]) -> Result<Data<'a>, DecodeError> {
         let mut reader = Reader::new("DATA", body);
-        let prefix = reader.array("session id")?;
-        let counter = reader.u64("counter")?;
-        let have = reader.len();
-        if have < TAG {
-            return Err(reader.error("tag", Problem::Short { need: TAG, have }));
+        let nonce = reader.array("nonce")?;
+        match reader.len() {
+            have if have < TAG_LEN => Err(reader.error("tag", Problem::Short { need: TAG_LEN, have })),
+            _ => Ok(Data { nonce, sealed: reader.rest() }),
         }
-        Ok(Data { prefix, counter, sealed: reader.rest() })
-    }
-
-    pub fn nonce(&self) -> [u8; 12] {
-        nonce(self.prefix, self.counter)
     }
 
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend(header(self.prefix, self.counter));
+        out.push(kind::DATA);
+        out.extend(self.nonce);
         out.extend(self.sealed);
     }
 }
 
-/// The nonce of a frame.
-pub fn nonce(prefix: [u8; 4], counter: u64) -> [u8; 12] {
-    let [a, b, c, d] = prefix;
-    let [e, f, g, h, i, j, k, l] = counter.to_be_bytes();
-    [a, b, c, d, e, f, g, h, i, j, k, l]
-}
-
-/// What stands before the sealed part.
-pub fn header(prefix: [u8; 4], counter: u64) -> [u8; DATA_HEADER] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = nonce(prefix, counter);
-    [kind::DATA, a, b, c, d, e, f, g, h, i, j, k, l]
-}
-
-/// Writes what is sealed.
-pub fn encode_plaintext(sequence: u32, payload: &[u8], out: &mut Vec<u8>) {
-    out.extend(sequence.to_be_bytes());
-    out.extend(payload);
-}
-
 /// Splits what was opened into sequence number and payload; none if it is too short for a number.
 pub fn split_plaintext(plaintext: &[u8]) -> Option<(u32, &[u8])> {
-    let (sequence, payload) = plaintext.split_first_chunk()?;
+    let (sequence, payload) = plaintext.split_first_chunk::<SEQUENCE_LEN>()?;
     Some((u32::from_be_bytes(*sequence), payload))
 }
 
@@ -84,30 +54,28 @@ mod tests {
 
     #[test]
     fn shorter_than_a_tag_is_no_frame() {
-        let mut frame = header(*b"sess", 7).to_vec();
-        frame.extend([0; TAG - 1]);
-        assert_eq!(Frame::decode(&frame), Err(DecodeError::new("DATA", "tag", Problem::Short { need: 16, have: 15 })));
-        frame.push(0);
-        assert_eq!(Frame::decode(&frame), Ok(Frame::Data(Data { prefix: *b"sess", counter: 7, sealed: &[0; 16] })));
+        let mut frame = vec![kind::DATA; 1 + NONCE_LEN + TAG_LEN - 1];
+        let short = DecodeError::new("DATA", "tag", Problem::Short { need: 16, have: 15 });
+        assert_eq!(Frame::decode(&frame), Err(short));
+        frame.push(kind::DATA);
+        assert_eq!(Frame::decode(&frame), Ok(Frame::Data(Data { nonce: [1; NONCE_LEN], sealed: &[1; TAG_LEN] })));
+        assert!(Frame::decode(&frame[..12]).is_err());
+    }
+
+    #[test]
+    fn the_sequence_number_stands_before_the_payload() {
         assert_eq!(split_plaintext(&[0, 0, 1]), None);
         assert_eq!(split_plaintext(&[0, 0, 1, 0]), Some((256, &[][..])));
+        assert_eq!(split_plaintext(b"\0\0\0\x07hi"), Some((7, &b"hi"[..])));
     }
 
     proptest! {
         #[test]
-        fn round_trip(prefix: [u8; 4], counter: u64, sealed in prop::collection::vec(any::<u8>(), TAG..200)) {
-            let data = Data { prefix, counter, sealed: &sealed };
+        fn round_trip(nonce: [u8; NONCE_LEN], sealed in prop::collection::vec(any::<u8>(), TAG_LEN..200)) {
+            let data = Data { nonce, sealed: &sealed };
             let mut frame = Vec::new();
             data.encode(&mut frame);
             prop_assert_eq!(Frame::decode(&frame), Ok(Frame::Data(data)));
-            prop_assert_eq!(&frame[1..13], &data.nonce());
-        }
-
-        #[test]
-        fn plaintext_round_trip(sequence: u32, payload in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut plaintext = Vec::new();
-            encode_plaintext(sequence, &payload, &mut plaintext);
-            prop_assert_eq!(split_plaintext(&plaintext), Some((sequence, &payload[..])));
         }
     }
 }
