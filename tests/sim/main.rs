@@ -1,0 +1,20 @@
+//! The deterministic test bed: many nodes, one thread, virtual time.
+//!
+//! `world` runs nodes of ours (`ours`) and models of the old peers (`models`) over
+//! a network of places and links (`network`, `link`), all chance from one seed.
+//! `check` asserts what holds in every run. The other files are scenarios:
+//! the bed itself, the models among themselves, ours with each family, hostile
+//! peers, and random worlds (`SETOWIRE_SIM_SEEDS=n` runs more of them,
+//! `SETOWIRE_SIM_SEED=s` replays one with its trace).
+
+mod check;
+mod clock;
+mod io;
+mod link;
+mod models;
+mod network;
+mod ours;
+mod rng;
+mod test_bed;
+mod test_models;
+mod world;
