@@ -1,17 +1,17 @@
 //! The locks of the queue: the standard library's, or loom's when loom checks the
-//! hand-over (`--cfg loom`).
+//! hand-over (`--cfg setowire_loom`).
 //!
 //! The standard library's and not parking_lot's: theirs keep no table of parked
 //! threads, so a child process made by `fork` while our threads wait can use new
 //! queues. A lock is never poisoned for us: no code of ours panics half-way
 //! through a change of state, and foreign code never runs under a lock.
 
-#[cfg(loom)]
+#[cfg(setowire_loom)]
 pub use loom::{
     sync::{Condvar, Mutex, MutexGuard},
     thread::{ThreadId, current},
 };
-#[cfg(not(loom))]
+#[cfg(not(setowire_loom))]
 pub use std::{
     sync::{Condvar, Mutex, MutexGuard},
     thread::{ThreadId, current},
@@ -35,13 +35,13 @@ pub fn wait_until<'a, T>(
     timeout: Option<Duration>,
     mut ready: impl FnMut(&mut T) -> bool,
 ) -> MutexGuard<'a, T> {
-    #[cfg(not(loom))]
+    #[cfg(not(setowire_loom))]
     if let Some(timeout) = timeout {
         let waited = condvar.wait_timeout_while(guard, timeout, |state| !ready(state));
         return waited.unwrap_or_else(PoisonError::into_inner).0;
     }
     // Under loom no time passes: every wait there is one without a limit.
-    #[cfg(loom)]
+    #[cfg(setowire_loom)]
     assert!(timeout.is_none());
     while !ready(&mut guard) {
         guard = wait(condvar, guard);

@@ -16,6 +16,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
+export PATH="$PATH:/usr/sbin:/sbin"
 
 if [ "${SETOWIRE_NETNS:-}" != entered ]; then
     user=
