@@ -1,0 +1,94 @@
+"""What a swarm reports, as small value objects.
+
+`setowire.sync.Swarm.poll` returns them; the asyncio class hands `Message` to
+`async for`. The names for `on` are listed with each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
+
+from .errors import SetowireError
+
+if TYPE_CHECKING:
+    from .peer import PeerBase
+
+PeerT = TypeVar("PeerT", bound="PeerBase")
+
+
+@dataclass(slots=True)
+class Connection(Generic[PeerT]):
+    """A peer answered: messages can be exchanged. `connection`, and `open` of the peer."""
+
+    peer: PeerT
+
+
+@dataclass(slots=True)
+class Update(Generic[PeerT]):
+    """`peer.confirmed`, its address or its family changed. `update`."""
+
+    peer: PeerT
+
+
+@dataclass(slots=True)
+class Disconnection(Generic[PeerT]):
+    """The last event about this peer. `disconnect`, and `close` of the peer."""
+
+    peer: PeerT
+    #: Why it left, in words.
+    reason: str
+    #: The same as an exception; its `code` is the number of the C library.
+    error: SetowireError | None
+
+
+@dataclass(slots=True)
+class Message(Generic[PeerT]):
+    """A message of a peer. `data` (bytes and peer) and `message` (this object)."""
+
+    peer: PeerT
+    data: bytes
+    #: True: it came unencrypted, anyone on the way may have written it.
+    clear: bool
+
+
+@dataclass(slots=True)
+class Writable(Generic[PeerT]):
+    """A `write` to this peer returned false; there is room again. `writable`."""
+
+    peer: PeerT
+
+
+@dataclass(slots=True)
+class PeerCache:
+    """Peers to keep for the next run: `{id, ip, port, lastSeen}` each. `peers`."""
+
+    peers: list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Lost:
+    """Messages were dropped because nobody read them in time. `lost`."""
+
+    #: Since the last such event.
+    messages: int
+
+
+@dataclass(slots=True)
+class Closed:
+    """The swarm ended; nothing follows. `close`."""
+
+    #: None: it was closed by the application.
+    error: SetowireError | None
+
+
+Event = Union[
+    Connection[PeerT],
+    Update[PeerT],
+    Disconnection[PeerT],
+    Message[PeerT],
+    Writable[PeerT],
+    PeerCache,
+    Lost,
+    Closed,
+]

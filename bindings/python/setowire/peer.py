@@ -1,0 +1,152 @@
+"""What the asyncio and the synchronous `Peer` have in common."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ._emitter import Emitter
+from ._handle import Data
+from .errors import ClosedError, PeerClosedError, WouldBlockError
+
+if TYPE_CHECKING:
+    from ._handle import NativeSwarm
+
+
+@dataclass(frozen=True)
+class PeerStats:
+    """Counters of one peer since its connection."""
+
+    bytes_sent: int
+    bytes_received: int
+    messages_sent: int
+    messages_received: int
+    #: Bytes that wait to be sent.
+    buffered: int
+    #: Share of our probes that were not answered lately, 0 to 1.
+    loss: float
+
+
+class PeerBase(Emitter):
+    """A connected peer, or one that was.
+
+    Made by the swarm: take it from `connection`, `connect` or a message. After
+    the disconnection its description stays readable and `connected` is false.
+    """
+
+    #: `open` and `close` without arguments, `data` with the bytes.
+    EVENTS: ClassVar[tuple[str, ...]] = ("open", "data", "close")
+
+    def __init__(self, native: NativeSwarm, description: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._native = native
+        #: The library's number for this connection; never used again for another.
+        self.number: int = description["peer"]
+        self.connected = True
+        self._describe(description)
+
+    def _describe(self, description: Mapping[str, Any]) -> None:
+        """Takes in the JSON object of an event about this peer."""
+        #: Id on the old network, 40 hexadecimal digits; None for a peer that is not on it.
+        self.legacy_id: str | None = description.get("id")
+        #: Ed25519 public key; None for a peer that speaks only the old protocol.
+        self.key: bytes | None = bytes.fromhex(description["key"]) if description.get("key") else None
+        #: IP address and port that messages go to.
+        self.address: str = description["address"]
+        self.port: int = description["port"]
+        #: Every address it is known under, the one in use first.
+        self.addresses: list[str] = list(description.get("addresses", ()))
+        #: How it was found: "lan", "seed", "connect", "cache", "pex", "reconnect" or "incoming".
+        self.source: str = description["source"]
+        #: The protocol of the session ("p2p-v12") and what it protects ("legacy").
+        self.session: str = description["session"]
+        self.security: str = description["security"]
+        #: Which implementation it is, as far as its frames tell.
+        self.family: str = description["family"]
+        #: A message of this peer decrypted: it holds the key it claims.
+        self.confirmed: bool = description["confirmed"]
+        #: We dialled it (false: it dialled us).
+        self.client: bool = description["client"]
+        #: From the first hint to the connection, in milliseconds.
+        self.connect_ms: int = description["connect_ms"]
+        #: Bytes of the largest message it can take.
+        self.max_message: int = description["max_message"]
+        self._rtt_us: int | None = description.get("rtt_us")
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits, as on the old network; of the key for a peer that is not on it."""
+        return self.legacy_id[:16] if self.legacy_id else (self.key or b"").hex()[:16]
+
+    @property
+    def remote_address(self) -> str:
+        """The address in use, as "ip:port" ("[ip]:port" for IPv6)."""
+        try:
+            bare = ipaddress.ip_address(self.address).version == 4
+        except ValueError:
+            bare = ":" not in self.address
+        return f"{self.address}:{self.port}" if bare else f"[{self.address}]:{self.port}"
+
+    @property
+    def rtt(self) -> float | None:
+        """Round-trip time in milliseconds; None before it was measured."""
+        if self.connected:
+            try:
+                self._rtt_us = self._native.peer_info(self.number).rtt_us or None
+            except (PeerClosedError, ClosedError):
+                pass  # it has just left: the last value stands
+        return None if self._rtt_us is None else self._rtt_us / 1000
+
+    @property
+    def in_mesh(self) -> bool:
+        """Broadcasts reach it directly; in this version every connected peer."""
+        return self.connected
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent to it."""
+        try:
+            return self._native.buffered(self.number)
+        except (PeerClosedError, ClosedError):
+            return 0
+
+    def stats(self) -> PeerStats:
+        """Its counters. Raises `PeerClosedError` when it has left."""
+        info = self._native.peer_info(self.number)
+        return PeerStats(
+            info.bytes_sent,
+            info.bytes_received,
+            info.messages_sent,
+            info.messages_received,
+            info.buffered,
+            info.loss_permille / 1000,
+        )
+
+    def write(self, data: Data) -> bool:
+        """Queues a message without waiting; false when it cannot be sent now.
+
+        That is when the queue to this peer is full (the swarm's `writable`
+        event follows), or the peer has left. A message that can never be sent
+        to this peer raises `MessageTooLargeError`.
+        """
+        try:
+            self._native.send(self.number, data, 0)
+        except (WouldBlockError, PeerClosedError, ClosedError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Ends the connection; one that has ended already is no error."""
+        try:
+            self._native.close_peer(self.number)
+        except (PeerClosedError, ClosedError):
+            pass
+
+    end = close
+    destroy = close
+
+    def __repr__(self) -> str:
+        state = "" if self.connected else " closed"
+        return f"<Peer {self.id} {self.remote_address} {self.session} {self.source}{state}>"

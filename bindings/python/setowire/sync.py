@@ -1,0 +1,287 @@
+"""The synchronous `Swarm`, for scripts and threads: no event loop, no hidden thread.
+
+    with setowire.sync.Swarm() as swarm:
+        swarm.join(hashlib.sha256(b"my topic").digest())
+        for event in swarm:
+            print(event)
+
+Events are read inside `poll`, iteration and the calls that wait, by whichever
+thread is in one of them; that thread hands the others what they wait for. All
+methods may be called from several threads at once. Listeners added with `on`
+are called inside `poll` and iteration, by the thread that called it.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import events
+from ._core import SwarmBase, check_roles, connected_peer, outcome, topic_bytes
+from ._emitter import Listener
+from ._handle import Data, NativeSwarm
+from ._records import Record
+from .errors import (
+    CLOSED,
+    NOT_FOUND,
+    TIMED_OUT,
+    ClosedError,
+    PeerClosedError,
+    SetowireError,
+    SetowireTimeoutError,
+    WouldBlockError,
+    peer_error,
+)
+from .peer import PeerBase
+from .topic import TopicBase
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._options import SwarmOptions
+
+__all__ = ["Event", "Message", "Peer", "Swarm", "Topic"]
+
+#: Events kept while a call waits for something else; of more, the oldest messages are dropped and counted.
+BACKLOG = 16_384
+
+
+class Peer(PeerBase):
+    """A connected peer; `send` waits where `write` gives up."""
+
+    def __init__(self, swarm: Swarm, native: NativeSwarm, description: Mapping[str, Any]) -> None:
+        super().__init__(native, description)
+        self._swarm = swarm
+        #: Goes up when a send that was refused for want of room may be tried again.
+        self._room_count = 0
+
+    def send(self, data: Data, timeout: float | None = None) -> None:
+        """Sends a message: waits for room in the queue, then until it has left."""
+        self._swarm._send(self, data, timeout)
+
+
+Message = events.Message[Peer]
+Event = events.Event[Peer]
+
+
+class Topic(TopicBase):
+    """A joined topic."""
+
+    def close(self) -> None:
+        """Ends this session; connections stay."""
+        self._close()
+
+    destroy = close
+
+
+class Swarm(SwarmBase[Peer]):
+    """Finds the programs that joined the same topic, and talks to them."""
+
+    def __init__(self, opts: Mapping[str, Any] | None = None, /, **options: Unpack[SwarmOptions]) -> None:
+        super().__init__(opts, options, self._new_peer)
+        self._descriptor = self._native.descriptor()
+        self._changed = threading.Condition()
+        self._reading = False
+        self._events: deque[Event] = deque()
+        self._lost: events.Lost | None = None
+        self._operations: dict[int, Record | None] = {}
+        self._end: events.Closed | None = None
+
+    def __enter__(self) -> Swarm:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.destroy()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Every event, until the swarm is closed."""
+        while (event := self.poll(None)) is not None:
+            yield event
+
+    def poll(self, timeout: float | None = 0.0) -> Event | None:
+        """The next event; None after `timeout` seconds without one, or once the swarm has ended.
+
+        No timeout (None) waits for as long as it takes.
+        """
+        with self._changed:
+            self._read_until(lambda: bool(self._events), _deadline(timeout))
+            event = self._events.popleft() if self._events else None
+            if event is self._lost:
+                self._lost = None
+        if event is not None:
+            self._notify(event)
+        return event
+
+    def join(self, topic: bytes | bytearray | str, announce: bool = True, lookup: bool = True) -> Topic:
+        """Looks for the other members of a topic: 32 bytes, by custom the SHA-256 of a name."""
+        check_roles(announce, lookup)
+        name = topic_bytes(topic)
+        return Topic(self._native, self._native.join(name), name)
+
+    def leave(self, topic: bytes | bytearray | str) -> None:
+        """Ends every session of a topic; connections stay."""
+        self._native.leave(topic_bytes(topic))
+
+    def connect(self, address: str, timeout: float | None = None) -> Peer:
+        """Connects to "host:port". No timeout: the library's own (10 s); `math.inf`: none."""
+        tag = next(self._tags)
+        with self._changed:
+            self._operations[tag] = None
+        try:
+            number = self._native.connect(address, timeout, tag)
+            try:
+                record = self._await(tag, None)
+            except BaseException:  # Ctrl-C: nobody will ask for the result
+                self._cancel(number)
+                raise
+        finally:
+            with self._changed:
+                self._operations.pop(tag, None)
+        failure = outcome(record)
+        if failure is not None:
+            raise failure
+        peer = self._peers.get(connected_peer(record))
+        if peer is None:
+            raise PeerClosedError(NOT_FOUND, f"{address} answered and left at once")
+        return peer
+
+    def destroy(self) -> None:
+        """Says goodbye to the peers, ends everything, returns when it is done. Twice is harmless."""
+        self._native.close()
+        with self._changed:
+            self._read_until(lambda: self._end is not None, None)
+        while self.poll() is not None:
+            pass  # listeners hear of what was left, `on_save_peers` above all
+
+    close = destroy
+
+    def _new_peer(self, native: NativeSwarm, description: Mapping[str, Any]) -> Peer:
+        return Peer(self, native, description)
+
+    # -- reading the queue --------------------------------------------------
+
+    def _read_until(self, ready: Callable[[], bool], deadline: float | None) -> bool:
+        """Reads events until `ready`, called with the lock held. One thread reads; the others wait for it."""
+        while not ready():
+            if self._end is not None:
+                return False
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining < 0:
+                remaining = 0.0
+            if self._reading:
+                if remaining == 0.0 or not self._changed.wait(remaining):
+                    return ready()
+                continue
+            self._read(remaining)
+            if remaining == 0.0:
+                return ready()
+        return True
+
+    def _read(self, timeout: float | None) -> None:
+        """Waits for events and takes them in; the lock is free while it waits."""
+        self._reading = True
+        try:
+            self._changed.release()
+            try:
+                records = self._native.drain() if self._wait(timeout) else []
+            finally:
+                self._changed.acquire()
+            for record in records:
+                event = self._take(record)
+                if event is not None:
+                    self._keep(event)
+        finally:
+            self._reading = False
+            self._changed.notify_all()
+
+    def _wait(self, timeout: float | None) -> bool:
+        """Whether events wait. The descriptor is used, because Ctrl-C ends this wait and not the library's own."""
+        if hasattr(select, "poll"):
+            poller = select.poll()
+            poller.register(self._descriptor, select.POLLIN)
+            return bool(poller.poll(None if timeout is None else timeout * 1000))
+        return bool(select.select([self._descriptor], [], [], timeout)[0])
+
+    def _keep(self, event: Event) -> None:
+        if isinstance(event, events.Closed):
+            self._end = event
+            self._native.release()
+            for peer in self._peers.values():
+                peer.connected = False
+            self._peers.clear()
+        elif isinstance(event, (events.Writable, events.Disconnection)):
+            event.peer._room_count += 1
+        elif isinstance(event, events.Message) and len(self._events) >= BACKLOG:
+            self._drop_oldest_message()
+        self._events.append(event)
+
+    def _drop_oldest_message(self) -> None:
+        oldest = next((at for at, event in enumerate(self._events) if isinstance(event, events.Message)), None)
+        if oldest is not None:
+            del self._events[oldest]
+            if self._lost is None:
+                self._lost = events.Lost(0)
+                self._events.append(self._lost)
+            self._lost.messages += 1
+
+    # -- operations ---------------------------------------------------------
+
+    def _completed(self, record: Record) -> None:
+        if record.tag in self._operations:
+            self._operations[record.tag] = record
+
+    def _await(self, tag: int, deadline: float | None) -> Record:
+        with self._changed:
+            if not self._read_until(lambda: self._operations[tag] is not None, deadline):
+                if self._end is not None:
+                    raise self._end.error or ClosedError(CLOSED, "the swarm was closed")
+                raise SetowireTimeoutError(TIMED_OUT, "the message is queued but had not left in the given time")
+            record = self._operations[tag]
+            assert record is not None
+            return record
+
+    def _await_room(self, peer: Peer, count: int, deadline: float | None) -> None:
+        with self._changed:
+            if not self._read_until(lambda: peer._room_count != count, deadline) and self._end is None:
+                raise SetowireTimeoutError(TIMED_OUT, f"the queue to {peer.id} stayed full for the given time")
+
+    def _cancel(self, number: int) -> None:
+        try:
+            self._native.cancel(number)
+        except SetowireError:
+            pass
+
+    def _send(self, peer: Peer, data: Data, timeout: float | None) -> None:
+        deadline = _deadline(timeout)
+        tag = next(self._tags)
+        with self._changed:
+            self._operations[tag] = None
+        try:
+            while True:
+                count = peer._room_count
+                try:
+                    self._native.send(peer.number, data, tag)
+                    break
+                except WouldBlockError:
+                    self._await_room(peer, count, deadline)
+            record = self._await(tag, deadline)
+        finally:
+            with self._changed:
+                self._operations.pop(tag, None)
+        if record.code < 0:
+            raise peer_error(record.code, str(record.data))
+
+    def _call(self, callback: Listener, arguments: tuple[object, ...]) -> None:
+        """What a listener raises comes out of `poll`."""
+        callback(*arguments)
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout

@@ -1,0 +1,109 @@
+"""The record parser, on bytes built here by the format of the C header."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import pytest
+
+from setowire import _records
+from setowire.errors import InternalError
+
+
+def record(
+    kind: int,
+    data: bytes = b"",
+    *,
+    flags: int = 0,
+    seq: int = 1,
+    subject: int = 0,
+    tag: int = 0,
+    code: int = 0,
+    extra: int = 0,
+) -> bytes:
+    length = (40 + len(data) + 7) // 8 * 8 + extra
+    header = struct.pack("<IHHQQQiI", length, kind, flags, seq, subject, tag, code, len(data))
+    return (header + data).ljust(length, b"\0")
+
+
+def parse(raw: bytes) -> list[_records.Record]:
+    return list(_records.parse(memoryview(raw)))
+
+
+def test_header_is_forty_bytes_without_padding() -> None:
+    assert _records.HEADER.size == 40
+    golden = bytes.fromhex(
+        "30000000" "0400" "0100" "0200000000000000" "0700000000000000" "0000000000000000" "00000000" "02000000"
+        "6869000000000000"
+    )
+    assert parse(golden) == [_records.Record(_records.MESSAGE, 1, 2, 7, 0, 0, b"hi")]
+
+
+def test_every_kind() -> None:
+    info = {"peer": 7, "address": "127.0.0.1"}
+    text = json.dumps(info).encode()
+    raw = b"".join(
+        [
+            record(_records.CONNECTION, text, subject=7),
+            record(_records.UPDATE, text, subject=7),
+            record(_records.MESSAGE, b"\0\xff", subject=7, flags=_records.MESSAGE_CLEAR),
+            record(_records.WRITABLE, subject=7),
+            record(_records.OP_DONE, b'{"peer":7}', subject=3, tag=99),
+            record(_records.OP_DONE, b"{nobody answered", subject=4, tag=100, code=-100),
+            record(_records.OP_DONE, subject=5, tag=101),
+            record(_records.PEERS, b'[{"id":"00"}]'),
+            record(_records.LOST, b'{"messages":2,"total":5}'),
+            record(_records.DISCONNECTION, text, subject=7, code=-5),
+            record(_records.CLOSED, b"done", seq=2**64 - 1),
+        ]
+    )
+    got = parse(raw)
+    assert [(one.kind, one.subject, one.tag, one.code, one.data) for one in got] == [
+        (_records.CONNECTION, 7, 0, 0, info),
+        (_records.UPDATE, 7, 0, 0, info),
+        (_records.MESSAGE, 7, 0, 0, b"\0\xff"),
+        (_records.WRITABLE, 7, 0, 0, ""),
+        (_records.OP_DONE, 3, 99, 0, {"peer": 7}),
+        (_records.OP_DONE, 4, 100, -100, "{nobody answered"),
+        (_records.OP_DONE, 5, 101, 0, ""),
+        (_records.PEERS, 0, 0, 0, [{"id": "00"}]),
+        (_records.LOST, 0, 0, 0, {"messages": 2, "total": 5}),
+        (_records.DISCONNECTION, 7, 0, -5, info),
+        (_records.CLOSED, 0, 0, 0, "done"),
+    ]
+    assert got[2].flags == _records.MESSAGE_CLEAR
+    assert got[-1].seq == 2**64 - 1
+
+
+def test_unknown_kinds_and_longer_records_are_skipped_by_their_length() -> None:
+    raw = record(40, b"something new") + record(_records.MESSAGE, b"a", extra=16) + record(_records.MESSAGE, b"b")
+    assert [one.data for one in parse(raw)] == [b"a", b"b"]
+
+
+def test_message_data_does_not_share_the_buffer() -> None:
+    raw = bytearray(record(_records.MESSAGE, b"before"))
+    (one,) = _records.parse(memoryview(raw))
+    raw[40:46] = b"after!"
+    assert one.data == b"before"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\0" * 8,
+        record(_records.MESSAGE, b"x")[:39],
+        b"\0" * 40,
+        struct.pack("<IHHQQQiI", 44, 4, 0, 0, 0, 0, 0, 0) + b"\0" * 8,
+        struct.pack("<IHHQQQiI", 40, 4, 0, 0, 0, 0, 0, 1),
+        struct.pack("<IHHQQQiI", 0xFFFFFFF8, 4, 0, 0, 0, 0, 0, 0),
+        struct.pack("<IHHQQQiI", 48, 4, 0, 0, 0, 0, 0, 0xFFFFFFFF) + b"\0" * 8,
+        record(_records.CONNECTION, b"[]"),
+        record(_records.CONNECTION, b"{"),
+        record(_records.PEERS, b"\xff"),
+    ],
+    ids=["short", "cut", "zero length", "odd length", "data over", "length over", "data wraps", "type", "json", "utf8"],
+)
+def test_a_record_that_cannot_be_is_an_error(raw: bytes) -> None:
+    with pytest.raises(InternalError, match="disagree"):
+        parse(raw)
