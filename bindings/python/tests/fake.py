@@ -1,0 +1,135 @@
+"""A stand-in for `NativeSwarm`: tests put records in, and see what was asked for.
+
+For what the real library cannot be made to do on command: floods, full queues,
+completions in an awkward order.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections import deque
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import setowire._core
+from setowire import _records
+from setowire._records import Record
+from setowire.errors import CLOSED, WOULD_BLOCK, ClosedError, WouldBlockError
+
+#: Records handed out by one `drain`.
+BATCH = 100
+
+
+class FakeNative:
+    """Records go in by `queue`; calls are noted in `calls`."""
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.options = options
+        self.calls: list[tuple[Any, ...]] = []
+        self.records: deque[Record] = deque()
+        self.full = False
+        self.released = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+
+    def queue(self, kind: int, data: Any = "", *, subject: int = 0, tag: int = 0, code: int = 0) -> None:
+        if not self.records:
+            os.write(self._write, b"!")
+        self.records.append(Record(kind, 0, 0, subject, tag, code, data))
+
+    def peer(self, number: int) -> None:
+        self.queue(_records.CONNECTION, description(number), subject=number)
+
+    def message(self, number: int, data: bytes) -> None:
+        self.queue(_records.MESSAGE, data, subject=number)
+
+    def drain(self) -> list[Record]:
+        batch = [self.records.popleft() for _ in range(min(BATCH, len(self.records)))]
+        if batch and not self.records:
+            os.read(self._read, 16)
+        return batch
+
+    def descriptor(self) -> int:
+        return self._read
+
+    def wait(self) -> bool:
+        select.select([self._read], [], [])
+        if self.released:
+            raise ClosedError(CLOSED, "closed")
+        return True
+
+    def close(self) -> None:
+        if not any(call[0] == "close" for call in self.calls):
+            self.calls.append(("close",))
+            self.queue(_records.CLOSED)
+
+    def release(self) -> None:
+        if not self.released:
+            self.released = True
+            os.write(self._write, b"!")
+
+    def info(self) -> Any:
+        return SimpleNamespace(legacy_id=bytes(20), key=bytes(32), port_v4=1, port_v6=0)
+
+    def join(self, topic: bytes) -> int:
+        self.calls.append(("join", topic))
+        return len(self.calls)
+
+    def close_topic(self, number: int) -> None:
+        self.calls.append(("close_topic", number))
+
+    def connect(self, address: str, timeout: float | None, tag: int) -> int:
+        self.calls.append(("connect", address, timeout, tag))
+        return 1000 + tag
+
+    def cancel(self, operation: int) -> None:
+        self.calls.append(("cancel", operation))
+
+    def send(self, peer: int, data: bytes, tag: int) -> None:
+        if self.full:
+            raise WouldBlockError(WOULD_BLOCK, "full")
+        self.calls.append(("send", peer, data, tag))
+
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        return [call for call in self.calls if call[0] == name]
+
+    def dispose(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+
+def description(number: int) -> dict[str, Any]:
+    """The JSON object of a connection."""
+    return {
+        "peer": number,
+        "id": f"{number:040x}"[::-1],
+        "key": None,
+        "address": "127.0.0.1",
+        "port": 40000 + number,
+        "source": "lan",
+        "session": "p2p-v12",
+        "security": "legacy",
+        "family": "js-or-python",
+        "confirmed": False,
+        "client": True,
+        "rtt_us": 1500,
+        "connect_ms": 3,
+        "max_message": 65474,
+        "addresses": [f"127.0.0.1:{40000 + number}"],
+    }
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> list[FakeNative]:
+    """Swarms get a `FakeNative` each; they are added to the list that is returned."""
+    made: list[FakeNative] = []
+
+    def make(options: Mapping[str, Any]) -> FakeNative:
+        made.append(FakeNative(options))
+        return made[-1]
+
+    monkeypatch.setattr(setowire._core, "NativeSwarm", make)
+    return made

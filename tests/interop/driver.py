@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""A peer of this library behind JSON lines.
+
+Reads one command per line from stdin and writes one event per line to stdout;
+README.md beside this file lists both. Diagnostics go to stderr. Run it with
+PYTHONPATH=bindings/python and SETOWIRE_LIBRARY naming the built library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import traceback
+from typing import Any
+
+import setowire
+
+IMPLEMENTATION = os.environ.get("PEER_NAME", "setowire")
+EVENTS = sys.stdout
+sys.stdout = sys.stderr  # a stray print must not end up between the events
+
+# Values up to this size are shown in full.
+HEX_LIMIT = 256 * 1024
+# Options of `start` that the library takes.
+OPTIONS = ("seed", "max_peers", "seeds", "bind", "lan", "lan_interfaces", "peer_cache", "clear_fragments", "send_buffer")
+# Options of `start` that the protocol of the driver has and this version does not use yet.
+UNUSED = ("storage", "relay", "bootstrap", "bootstrap_http", "piping_servers", "exclusive_piping", "store_cache_max")
+
+Command = dict[str, Any]
+Answer = tuple[str, dict[str, Any]]
+
+
+def emit(event: str, /, **fields: Any) -> None:
+    EVENTS.write(json.dumps({"ev": event, **fields}, separators=(",", ":")) + "\n")
+    EVENTS.flush()
+
+
+def content(data: bytes) -> dict[str, Any]:
+    """Length and SHA-256 of some bytes, and the bytes if there are not too many."""
+    fields: dict[str, Any] = {"len": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    if len(data) <= HEX_LIMIT:
+        fields["hex"] = data.hex()
+    return fields
+
+
+def topic_bytes(command: Command) -> bytes | None:
+    if command.get("name"):
+        return hashlib.sha256(command["name"].encode()).digest()
+    return bytes.fromhex(command["topic"]) if command.get("topic") else None
+
+
+def local_address(interfaces: str | list[str] | None) -> str:
+    """The IPv4 address of the first interface that beacons leave by (Linux; elsewhere loopback)."""
+    wanted = interfaces.split(",") if isinstance(interfaces, str) else interfaces
+    names = [name.strip() for name in wanted or []] or [name for _, name in socket.if_nameindex() if name != "lo"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for name in names:
+            try:
+                siocgifaddr = 0x8915
+                answer = fcntl.ioctl(probe, siocgifaddr, struct.pack("256s", name.encode()[:15]))
+            except OSError:
+                continue  # it has no IPv4 address
+            return socket.inet_ntoa(answer[20:24])
+    return "127.0.0.1"
+
+
+class Driver:
+    """One swarm and the commands for it."""
+
+    def __init__(self) -> None:
+        self.swarm: setowire.Swarm | None = None
+        self.ip = ""
+        self.ended = asyncio.Event()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    # -- commands -----------------------------------------------------------
+
+    async def cmd_start(self, command: Command) -> Answer:
+        if self.swarm is not None:
+            raise RuntimeError("already started")
+        for name in UNUSED:
+            if command.get(name):
+                print(f"driver: {name} is not used in this version", file=sys.stderr)
+        options = {name: command[name] for name in OPTIONS if command.get(name) is not None}
+        swarm = self.swarm = setowire.Swarm(options)
+        self.ip = local_address(command.get("lan_interfaces"))
+        swarm.on("connection", self.on_connection)
+        swarm.on("data", lambda data, peer: emit("data", peer=peer.id, **content(data)))
+        swarm.on("disconnect", lambda peer_id: emit("disconnect", peer=peer_id))
+        swarm.on("close", self.on_close)
+        topic = topic_bytes(command)
+        if topic is not None:
+            await swarm.join(topic)
+        return "ready", self.description()
+
+    async def cmd_join(self, command: Command) -> Answer:
+        topic = topic_bytes(command)
+        if topic is None:
+            raise ValueError("join takes a topic or a name")
+        await self.started.join(topic)
+        return "joined", {"topic_hash": hashlib.sha1(topic.hex().encode()).hexdigest()[:12]}
+
+    async def cmd_dial(self, command: Command) -> Answer:
+        ip, port = command["ip"], int(command["port"])
+        self.spawn(self.dial(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"))
+        return "dialing", {"ip": ip, "port": port}
+
+    async def cmd_write(self, command: Command) -> Answer:
+        sent = self.find(command["peer"]).write(bytes.fromhex(command["hex"]))
+        return "wrote", {"peer": command["peer"], "ok": sent}
+
+    async def cmd_broadcast(self, command: Command) -> Answer:
+        return "broadcasted", {"sent": self.started.broadcast(bytes.fromhex(command["hex"]))}
+
+    async def cmd_store(self, command: Command) -> Answer:
+        raise NotImplementedError("values are not available in this version")
+
+    async def cmd_fetch(self, command: Command) -> Answer:
+        raise NotImplementedError("values are not available in this version")
+
+    async def cmd_peers(self, command: Command) -> Answer:
+        peers = [
+            {
+                "id": peer.id,
+                "address": peer.address,
+                "port": peer.port,
+                "rtt": peer.rtt,
+                "mesh": peer.in_mesh,
+                "open": peer.connected,
+            }
+            for peer in self.started.peers
+        ]
+        return "peers", {"peers": peers}
+
+    async def cmd_info(self, command: Command) -> Answer:
+        return "info", self.description()
+
+    async def cmd_destroy(self, command: Command) -> Answer:
+        if self.swarm is not None:
+            await self.swarm.destroy()
+        self.ended.set()
+        return "destroyed", {}
+
+    # -- what they share ----------------------------------------------------
+
+    @property
+    def started(self) -> setowire.Swarm:
+        if self.swarm is None:
+            raise RuntimeError("not started")
+        return self.swarm
+
+    def description(self) -> dict[str, Any]:
+        swarm = self.started
+        return {
+            "id": swarm.id,
+            "ip": self.ip,
+            "port": swarm.port,
+            "impl": IMPLEMENTATION,
+            "nat": "unknown",
+            "public": None,
+        }
+
+    def find(self, name: str) -> setowire.Peer:
+        """The peer whose id begins with this, or is the beginning of it."""
+        for peer in self.started.peers if name else ():
+            if peer.id.startswith(name) or name.startswith(peer.id):
+                return peer
+        raise KeyError(f"no such peer: {name}")
+
+    async def dial(self, address: str) -> None:
+        try:
+            await self.started.connect(address)
+        except setowire.SetowireError as failure:
+            print(f"driver: {address}: {failure}", file=sys.stderr)
+
+    def on_connection(self, peer: setowire.Peer) -> None:
+        emit("connection", peer=peer.id, address=peer.address, port=peer.port, session=peer.session)
+
+    def on_close(self) -> None:
+        print("driver: the swarm is closed", file=sys.stderr)
+
+    # -- dispatch -----------------------------------------------------------
+
+    async def handle(self, line: str) -> None:
+        name, request = None, {}
+        try:
+            command = json.loads(line)
+            name = command["cmd"]
+            if command.get("req") is not None:
+                request = {"req": command["req"]}
+            run = getattr(self, f"cmd_{name}", None)
+            if run is None:
+                raise ValueError(f"unknown command: {name}")
+            if self.swarm is None and name not in ("start", "destroy"):
+                raise RuntimeError("not started")
+            event, fields = await run(command)
+            emit(event, **fields, **request)
+        except Exception as failure:
+            emit("error", cmd=name, message=f"{type(failure).__name__}: {failure}", **request)
+            traceback.print_exc()
+
+    def submit(self, line: str) -> None:
+        self.spawn(self.handle(line))
+
+    def spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def read_commands(loop: asyncio.AbstractEventLoop, driver: Driver) -> None:
+    try:
+        for line in sys.stdin:
+            if line.strip():
+                loop.call_soon_threadsafe(driver.submit, line)
+        loop.call_soon_threadsafe(driver.submit, '{"cmd":"destroy"}')
+    except RuntimeError:
+        pass  # the loop has ended: so has this program
+
+
+async def main() -> None:
+    driver = Driver()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, driver.ended.set)
+    threading.Thread(target=read_commands, args=(loop, driver), daemon=True).start()
+    await driver.ended.wait()
+    while others := driver.tasks - {asyncio.current_task()}:
+        await asyncio.wait(others)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
