@@ -83,7 +83,7 @@ impl Driver {
     }
 
     /// Runs until the swarm has ended.
-    pub async fn run(&mut self) {
+    pub async fn run(mut self) {
         let shared = self.shared.clone();
         let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
         loop {

@@ -51,7 +51,7 @@ impl Lan {
         Lan::on_port(limits::LAN_PORT, wanted, shared)
     }
 
-    fn on_port(port: u16, wanted: Vec<String>, shared: Arc<Io>) -> Lan {
+    pub(super) fn on_port(port: u16, wanted: Vec<String>, shared: Arc<Io>) -> Lan {
         Lan { wanted, port, list: Vec::new(), v4: None, v6: None, shared }
     }
 

@@ -18,6 +18,8 @@ mod shared;
 mod socket;
 mod sockopt;
 mod swarm;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod udp;
 

@@ -87,6 +87,10 @@ impl Drop for FailOnDrop<'_> {
 /// What became of datagrams between the node and the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IoStats {
+    /// Taken from the sockets, multicast included.
+    pub received: u64,
+    /// Handed to the system.
+    pub sent: u64,
     /// Not sent: the waiting room before a blocked socket was full, or there is no socket of that family.
     pub send_dropped: u64,
     /// Refused by the system when sent.
@@ -98,6 +102,8 @@ pub struct IoStats {
 /// Counters and open descriptors of a swarm's sockets.
 #[derive(Default)]
 pub struct Io {
+    pub received: AtomicU64,
+    pub sent: AtomicU64,
     pub send_dropped: AtomicU64,
     pub send_errors: AtomicU64,
     pub recv_errors: AtomicU64,
@@ -108,6 +114,8 @@ pub struct Io {
 impl Io {
     pub fn stats(&self) -> IoStats {
         IoStats {
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
             send_dropped: self.send_dropped.load(Ordering::Relaxed),
             send_errors: self.send_errors.load(Ordering::Relaxed),
             recv_errors: self.recv_errors.load(Ordering::Relaxed),

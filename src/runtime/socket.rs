@@ -80,11 +80,13 @@ impl Socket {
             match result {
                 Ok(()) => {
                     self.errors_in_a_row = 0;
-                    return into.datagrams().count();
+                    let datagrams = into.datagrams().count();
+                    count(&self.shared.received, datagrams);
+                    return datagrams;
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return 0,
                 Err(_) => {
-                    count(&self.shared.recv_errors);
+                    count(&self.shared.recv_errors, 1);
                     self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
                     if self.errors_in_a_row >= limits::RECV_ERRORS_IN_A_ROW {
                         self.paused_until = now.checked_add(limits::RECV_ERROR_PAUSE);
@@ -113,7 +115,7 @@ impl Socket {
     pub fn queue(&mut self, to: SocketAddr, bytes: Vec<u8>) {
         let total = self.waiting_bytes.saturating_add(bytes.len());
         if self.waiting.len() >= limits::SEND_QUEUE_DATAGRAMS || total > limits::SEND_QUEUE_BYTES {
-            return count(&self.shared.send_dropped);
+            return count(&self.shared.send_dropped, 1);
         }
         self.waiting_bytes = total;
         self.waiting.push_back((to, bytes));
@@ -132,12 +134,15 @@ impl Socket {
                 self.send_single(to)
             };
             match sent {
-                Ok(()) => self.done(run),
+                Ok(()) => {
+                    count(&self.shared.sent, run);
+                    self.done(run);
+                }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
                 // An adapter without GSO, or a link smaller than the datagrams.
                 Err(_) if run > 1 => self.singles = run,
                 Err(_) => {
-                    count(&self.shared.send_errors);
+                    count(&self.shared.send_errors, 1);
                     self.done(1);
                 }
             }
@@ -147,7 +152,9 @@ impl Socket {
     /// Sends one datagram now or not at all.
     pub fn send_now(&mut self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         // Not through the readiness of the event loop: a socket made a moment ago has none yet.
-        self.state.try_send(UdpSockRef::from(&self.io), &transmit(to, bytes, None))
+        self.state.try_send(UdpSockRef::from(&self.io), &transmit(to, bytes, None))?;
+        count(&self.shared.sent, 1);
+        Ok(())
     }
 
     /// How many datagrams from the front can leave in one call: same receiver, same size, the last may be smaller.
@@ -219,8 +226,8 @@ fn is_ready(poll: Poll<io::Result<()>>) -> bool {
     matches!(poll, Poll::Ready(Ok(())))
 }
 
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+fn count(counter: &AtomicU64, datagrams: usize) {
+    counter.fetch_add(datagrams as u64, Ordering::Relaxed);
 }
 
 /// Datagrams of one system call.

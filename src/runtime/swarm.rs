@@ -10,7 +10,7 @@
 use crate::config::Config;
 use crate::crypto::identity::Identity;
 use crate::error::{Code, Error, Result};
-use crate::node::{Node, NodeInfo, OpId, PeerId, PeerInfo, Stats, Topic, TopicId};
+use crate::node::{Node, NodeInfo, Now, OpId, PeerId, PeerInfo, Stats, Topic, TopicId};
 use crate::queue::EventQueue;
 use crate::runtime::driver::Driver;
 use crate::runtime::shared::{IoStats, Shared};
@@ -44,7 +44,7 @@ impl Swarm {
             let _inside = runtime.enter();
             Driver::new(shared.clone(), sockets, &config)?
         };
-        let thread = thread::spawn(runtime, driver, shared.clone())?;
+        let thread = thread::spawn(runtime, shared.clone(), driver.run())?;
         Ok(Swarm { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -75,7 +75,14 @@ impl Swarm {
 
     /// Dials `host:port`. `timeout`: none means the default, `Duration::MAX` no limit.
     pub fn connect(&self, target: &str, timeout: Option<Duration>, tag: u64) -> Result<OpId> {
-        self.change(|node, now| node.connect(now, target, timeout, tag))?
+        let queue = &self.shared.queue;
+        self.change(|node, now| {
+            queue.check_operations()?;
+            let op = node.connect(now, target, timeout, tag)?;
+            // Under the node's lock: its completion cannot have been taken out yet.
+            queue.operation_begun(Some(op), tag)?;
+            Ok(op)
+        })?
     }
 
     /// Asks for the end of an operation; its event still comes.
@@ -83,9 +90,17 @@ impl Swarm {
         self.change(|node, now| node.cancel(now, op))?
     }
 
-    /// Queues a message to one peer.
+    /// Queues a message to one peer. `tag` other than 0: its completion comes as an event with this tag.
     pub fn send(&self, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
-        self.change(|node, now| node.send(now, peer, data, tag))?
+        if tag == 0 {
+            return self.change(|node, now| node.send(now, peer, data, tag))?;
+        }
+        let queue = &self.shared.queue;
+        self.change(|node, now| {
+            queue.check_operations()?;
+            node.send(now, peer, data, tag)?;
+            queue.operation_begun(None, tag)
+        })?
     }
 
     /// Queues a message to all connected peers and returns their number.
@@ -165,7 +180,12 @@ impl Swarm {
         thread::abandon(&self.shared);
     }
 
-    fn change<T>(&self, call: impl FnOnce(&mut Node, crate::node::Now) -> T) -> Result<T> {
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn change<T>(&self, call: impl FnOnce(&mut Node, Now) -> T) -> Result<T> {
         let result = self.shared.with_node(call);
         self.shared.wake.notify_one();
         result

@@ -1,6 +1,6 @@
 //! The network thread of a swarm: how it begins, how it ends, and what a fork leaves of it.
 //!
-//! In: the driver. Out: an OS thread named `setowire` with a tokio runtime of its own.
+//! In: the driver's loop. Out: an OS thread named `setowire` with a tokio runtime of its own.
 //! Invariants: the host's signal handlers never run on our threads (faults excepted,
 //! which belong to the thread that made them). A panic ends this swarm: it is
 //! caught, and `Closed` with `Panic` is the last event.
@@ -9,8 +9,8 @@ use crate::config::limits;
 use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::node::{Event, api::Level};
-use crate::runtime::driver::Driver;
 use crate::runtime::shared::Shared;
+use std::future::Future;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,22 +33,19 @@ pub fn runtime() -> Result<Runtime> {
         .map_err(|e| Error::new(Code::Internal, format!("the system refused an event loop: {e}")))
 }
 
-/// Starts the network thread.
-pub fn spawn(runtime: Runtime, mut driver: Driver, shared: Arc<Shared>) -> Result<JoinHandle<()>> {
+/// Starts the network thread on `work`, which ends when the swarm has.
+pub fn spawn<W>(runtime: Runtime, shared: Arc<Shared>, work: W) -> Result<JoinHandle<()>>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
     let body = move || {
-        let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run())));
-        if end.is_err() {
+        if catch_unwind(AssertUnwindSafe(|| runtime.block_on(work))).is_err() {
             shared.fail();
         }
         if shared.failed() && !shared.queue.closed() {
-            log::write(Level::Error, "an internal error was caught; the swarm is ended");
-            let detail = "an internal error was caught; this is a bug of the library".to_owned();
-            shared.queue.push(Event::Closed { code: Some(Code::Panic), detail });
-        }
-        {
-            // Sockets leave the runtime while it still exists.
-            let _inside = runtime.enter();
-            drop(driver);
+            let detail = "an internal error was caught and the swarm ended; this is a bug of the library";
+            log::write(Level::Error, detail);
+            shared.queue.push(Event::Closed { code: Some(Code::Panic), detail: detail.to_owned() });
         }
         // A look-up may hang in the system's resolver: nobody waits for it.
         runtime.shutdown_background();

@@ -141,10 +141,11 @@ mod tests {
 
     #[test]
     fn a_taken_port_number_leaves_ipv6_another_one() {
-        let v6 = UdpSocket::bind("[::1]:0").unwrap();
-        let taken = v6.local_addr().unwrap().port();
-        let Ok(free) = UdpSocket::bind(("127.0.0.1", taken)) else { return };
-        drop(free);
+        // A number that is free for IPv4; another program may have any one of them.
+        let (taken, _v6) = std::iter::repeat_with(|| UdpSocket::bind("[::1]:0").unwrap())
+            .map(|v6| (v6.local_addr().unwrap().port(), v6))
+            .find(|(taken, _)| UdpSocket::bind(("127.0.0.1", *taken)).is_ok())
+            .unwrap();
         let bound = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, taken)), "[::1]:0".parse().unwrap()]).unwrap();
         let ports = bound.ports();
         assert_eq!(ports.v4, Some(taken));
