@@ -7,6 +7,7 @@
 //! time and randomness come in as arguments, bytes, events and deadlines go out.
 #![deny(unsafe_code)]
 
+pub mod bucket;
 pub mod config;
 pub mod crypto;
 pub mod discovery;
@@ -23,6 +24,7 @@ pub mod queue;
 #[allow(unsafe_code)]
 pub mod runtime;
 pub mod session;
+pub mod timers;
 pub mod wire;
 
 pub use config::Config;

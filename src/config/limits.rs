@@ -154,6 +154,8 @@ pub const INTERFACE_POLL: Duration = Duration::from_secs(5);
 pub const TOPICS_MAX: usize = 1_024;
 /// Seeds and cached peers given by the application.
 pub const SEEDS_MAX: usize = 64;
+/// Seeds are dialled again in this period while nobody is connected.
+pub const SEED_RETRY: Duration = Duration::from_secs(30);
 /// Cached peers handed out, and taken in (the old peers' number).
 pub const CACHE_MAX: usize = 200;
 /// Cached peers dialled at join (the old peers' number).

@@ -1,1 +1,3 @@
-//! placeholder
+//! Messages that travel farther than one link.
+
+pub mod flood;

@@ -1,89 +1,268 @@
-//! The whole of a swarm, sans-IO (placeholder signatures; the machine follows).
-pub mod api;
-use crate::{
-    config::Config,
-    crypto::identity::Identity,
-    error::{Code, Error, Result},
-};
-pub use api::*;
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+//! The whole of a swarm, sans-IO: routes inputs to the machines and gathers their outputs.
+//!
+//! Inputs: datagrams, interfaces, resolved names, calls of the application (`app`), the
+//! time. After each the caller drains `poll_output` and asks `poll_deadline` when to come
+//! back. `follow` turns what sessions report into events, hints into dials, and passes
+//! on what old peers expect to be passed on. Everything random comes from the seed.
 
+pub mod api;
+mod app;
+mod follow;
+mod ops;
+
+pub use api::*;
+
+use crate::config::Config;
+use crate::crypto::identity::Identity;
+use crate::discovery::cache::{self, Cache};
+use crate::discovery::lan::Lan;
+use crate::error::{Code, Error};
+use crate::mesh::flood::Flood;
+use crate::path::budget::DialBudget;
+use crate::path::dial::{Dialer, Step};
+use crate::path::reconnect::Reconnect;
+use crate::session::v12::{Options, V12};
+use crate::session::{Env, Out};
+use crate::timers::earlier;
+use crate::wire::Frame;
+use crate::wire::handshake::HELLO_BYTES;
+use ops::Ops;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// One swarm's protocol state.
 pub struct Node {
-    out: std::collections::VecDeque<Output>,
+    identity: Identity,
+    ports: LocalPorts,
+    max_peers: usize,
+    seeds: Vec<String>,
+    rng: ChaCha20Rng,
+    v12: V12,
+    dialer: Dialer,
+    budget: DialBudget,
+    reconnect: Reconnect,
+    lan: Option<Lan>,
+    interfaces: Vec<LanInterface>,
+    cache: Cache,
+    flood: Flood,
+    /// Sessions of topics; several may share a topic.
+    topics: BTreeMap<TopicId, Topic>,
+    ops: Ops,
+    /// How many more hints a peer may give now.
+    hints: BTreeMap<PeerId, crate::bucket::Bucket>,
+    next_seeds: Option<Instant>,
+    last_id: u64,
+    closing: Closing,
+    session: Out,
+    out: VecDeque<Output>,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    Open,
+    /// Waiting messages leave until then.
+    Draining(Instant),
+    Closed,
 }
 
 impl Node {
     /// `seed`: randomness for everything this node draws.
-    pub fn new(_config: &Config, _identity: Identity, _ports: LocalPorts, _seed: [u8; 32], _now: Now) -> Node {
-        Node { out: Default::default() }
+    pub fn new(config: &Config, identity: Identity, ports: LocalPorts, seed: [u8; 32], now: Now) -> Node {
+        let options = Options {
+            max_peers: config.max_peers,
+            send_buffer: config.send_buffer,
+            clear_fragments: config.clear_fragments,
+            persistent: config.seed.is_some(),
+        };
+        // The text was checked when it was set.
+        let known = config.peer_cache.as_deref().map_or_else(Vec::new, |json| cache::parse(json).unwrap_or_default());
+        Node {
+            lan: config.lan.then(|| Lan::new(*identity.v12().id(), ports)),
+            identity,
+            ports,
+            max_peers: config.max_peers,
+            seeds: config.seeds.clone(),
+            rng: ChaCha20Rng::from_seed(seed),
+            v12: V12::new(options, now),
+            dialer: Dialer::default(),
+            budget: DialBudget::default(),
+            reconnect: Reconnect::default(),
+            interfaces: Vec::new(),
+            cache: Cache::new(known),
+            flood: Flood::default(),
+            topics: BTreeMap::new(),
+            ops: Ops::default(),
+            hints: BTreeMap::new(),
+            next_seeds: None,
+            last_id: 0,
+            closing: Closing::Open,
+            session: Out::default(),
+            out: VecDeque::new(),
+        }
     }
-    pub fn handle_datagram(&mut self, _now: Now, _via: Via, _from: SocketAddr, _bytes: &[u8]) {}
-    pub fn handle_interfaces(&mut self, _now: Now, _interfaces: &[LanInterface]) {}
-    pub fn handle_resolved(&mut self, _now: Now, _query: u64, _result: std::result::Result<Vec<SocketAddr>, String>) {}
-    pub fn handle_timeout(&mut self, _now: Now) {}
+
+    /// A datagram came in.
+    pub fn handle_datagram(&mut self, now: Now, via: Via, from: SocketAddr, bytes: &[u8]) {
+        if self.closing == Closing::Closed {
+            return;
+        }
+        self.session.stats.datagrams_received += 1;
+        self.session.stats.bytes_received += bytes.len() as u64;
+        match (via, bytes.first()) {
+            (Via::Lan { .. }, _) => self.beacon(now, from, bytes),
+            (Via::Main, Some(0x01..=0x30 | 0xA1 | 0xA2)) => {
+                self.with_v12(now, |v12, env| v12.receive(env, from, bytes));
+            }
+            (Via::Main, _) => self.session.stats.datagrams_rejected += 1,
+        }
+        self.follow(now);
+    }
+
+    /// The interfaces that the LAN source may use, when they changed.
+    pub fn handle_interfaces(&mut self, now: Now, interfaces: &[LanInterface]) {
+        self.interfaces = interfaces.to_vec();
+        if let Some(lan) = &mut self.lan {
+            lan.set_interfaces(interfaces, now.mono);
+        }
+        self.handle_timeout(now);
+    }
+
+    /// The answer to `Output::Resolve`.
+    pub fn handle_resolved(&mut self, now: Now, query: u64, result: Result<Vec<SocketAddr>, String>) {
+        let Some(wanted) = self.ops.take_query(query) else { return };
+        match result {
+            Ok(addrs) => self.dial_all(now, &addrs, wanted.source, wanted.op),
+            Err(why) => {
+                let detail = format!("{}: {why}", wanted.host);
+                self.log(Level::Warn, || format!("name look-up failed: {detail}"));
+                if let Some(op) = wanted.op {
+                    self.finish_op(op, Err((Code::Resolve, detail)));
+                }
+            }
+        }
+        self.handle_timeout(now);
+    }
+
+    /// Time went by, or something was asked for that is due at once.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.closing == Closing::Closed {
+            return;
+        }
+        let mut refused = 0;
+        for step in self.dialer.handle_timeout(now.mono, HELLO_BYTES as u32, &mut self.budget, &mut refused) {
+            match step {
+                Step::Hello(to) => self.with_v12(now, |v12, env| v12.send_hello(env, to)),
+                Step::GivenUp { addr, ops, sent } => {
+                    self.log(Level::Debug, || format!("nobody answered at {addr} ({sent} HELLO sent)"));
+                    for op in ops {
+                        self.dial_failed(op, Code::Unreachable, format!("nobody answered at {addr}"));
+                    }
+                }
+            }
+        }
+        self.session.stats.dials_refused_by_budget += refused;
+        self.with_v12(now, |v12, env| v12.handle_timeout(env));
+        if let Some(lan) = &mut self.lan {
+            let beacons = lan.handle_timeout(now.mono, &mut self.rng);
+            self.session.transmits.extend(beacons);
+        }
+        for (id, addrs) in self.reconnect.handle_timeout(now.mono) {
+            for addr in addrs {
+                self.dial(now, addr, Source::Reconnect, Some(id), None);
+            }
+        }
+        for (op, detail) in self.ops.take_expired(now.mono) {
+            self.dialer.cancel(op);
+            self.finish_op(op, Err((Code::TimedOut, detail)));
+        }
+        if self.next_seeds.is_some_and(|at| at <= now.mono) {
+            self.dial_seeds(now);
+        }
+        if let Some(json) = self.cache.handle_timeout(now.mono) {
+            self.event(Event::Peers { json });
+        }
+        self.follow(now);
+        self.finish_closing(now);
+    }
+
+    /// What the node wants done next; nothing: ask again after the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(transmit) = self.session.transmits.pop_front() {
+            self.session.stats.datagrams_sent += 1;
+            self.session.stats.bytes_sent += transmit.bytes.len() as u64;
+            return Some(Output::Transmit(transmit));
+        }
         self.out.pop_front()
     }
+
+    /// When `handle_timeout` is to be called, if nothing else happens before.
     pub fn poll_deadline(&self) -> Option<Instant> {
-        None
+        let mut at = match self.closing {
+            Closing::Closed => return None,
+            Closing::Draining(until) => Some(until),
+            Closing::Open => self.next_seeds,
+        };
+        at = earlier(at, self.v12.poll_deadline());
+        at = earlier(at, self.dialer.poll_deadline());
+        at = earlier(at, self.lan.as_ref().and_then(Lan::poll_deadline));
+        at = earlier(at, self.reconnect.poll_deadline());
+        at = earlier(at, self.ops.poll_deadline());
+        earlier(at, self.cache.poll_deadline())
     }
+
     /// False: the event queue has no reserved room left; no new connection is made until it is true again.
-    pub fn set_accepting(&mut self, _now: Now, _accepting: bool) {}
-    pub fn join(&mut self, _now: Now, _topic: Topic) -> Result<TopicId> {
-        Err(nf())
+    pub fn set_accepting(&mut self, _now: Now, accepting: bool) {
+        self.v12.set_accepting(accepting);
     }
-    pub fn leave(&mut self, _now: Now, _topic: &Topic) -> Result<()> {
-        Err(nf())
-    }
-    pub fn close_topic(&mut self, _now: Now, _topic: TopicId) -> Result<()> {
-        Err(nf())
-    }
-    pub fn topics(&self) -> Vec<TopicId> {
-        vec![]
-    }
-    pub fn connect(&mut self, _now: Now, _target: &str, _timeout: Option<Duration>, _tag: u64) -> Result<OpId> {
-        Err(nf())
-    }
-    pub fn cancel(&mut self, _now: Now, _op: OpId) -> Result<()> {
-        Err(nf())
-    }
-    /// `tag` other than 0: an `OpDone` with it tells when the message was sent or why not.
-    pub fn send(&mut self, _now: Now, _peer: PeerId, _data: Vec<u8>, _tag: u64) -> Result<()> {
-        Err(nf())
-    }
-    pub fn broadcast(&mut self, _now: Now, _data: &[u8]) -> Result<usize> {
-        Ok(0)
-    }
-    pub fn close_peer(&mut self, _now: Now, _peer: PeerId) -> Result<()> {
-        Err(nf())
-    }
-    pub fn buffered(&self, _peer: PeerId) -> Result<usize> {
-        Err(nf())
-    }
-    pub fn peers(&self) -> Vec<PeerId> {
-        vec![]
-    }
-    pub fn peer_info(&self, _peer: PeerId) -> Option<PeerInfo> {
-        None
-    }
-    pub fn info(&self) -> NodeInfo {
-        NodeInfo { key: [0; 32], legacy_id: [0; 20], ports: Default::default(), local: vec![] }
-    }
-    pub fn stats(&self) -> Stats {
-        Stats::default()
-    }
-    /// Begins the graceful end: goodbyes leave, then `Event::Closed` is the last event.
-    pub fn close(&mut self, _now: Now) {
-        self.out.push_back(Output::Event(Event::Closed { code: None, detail: String::new() }));
-    }
+
     /// The last event has been put out.
     pub fn is_closed(&self) -> bool {
-        true
+        self.closing == Closing::Closed && self.out.is_empty() && self.session.transmits.is_empty()
     }
-}
-fn nf() -> Error {
-    Error::new(Code::NotFound, "placeholder")
+
+    /// A datagram on the multicast socket: a beacon of somebody, or nothing.
+    fn beacon(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+        let hint = match (Frame::decode(bytes), &self.lan) {
+            (Ok(Frame::Beacon(beacon)), Some(lan)) => lan.handle_beacon(from, &beacon),
+            _ => {
+                self.session.stats.datagrams_rejected += 1;
+                None
+            }
+        };
+        if let Some(hint) = hint {
+            self.hint(now, hint);
+            self.handle_timeout(now);
+        }
+    }
+
+    fn with_v12<T>(&mut self, now: Now, call: impl FnOnce(&mut V12, &mut Env<'_>) -> T) -> T {
+        let mut env = Env {
+            now,
+            keys: self.identity.v12(),
+            rng: &mut self.rng,
+            dialer: &mut self.dialer,
+            budget: &mut self.budget,
+            out: &mut self.session,
+        };
+        call(&mut self.v12, &mut env)
+    }
+
+    fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn log(&mut self, level: Level, text: impl FnOnce() -> String) {
+        self.out.push_back(Output::Log { level, text: text() });
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        match self.closing {
+            Closing::Open => Ok(()),
+            _ => Err(Error::new(Code::Closed, "swarm: it is closed; make a new one")),
+        }
+    }
 }

@@ -1,0 +1,81 @@
+//! A token bucket: so much at once, so much per second, under a time that is given.
+
+use std::time::{Duration, Instant};
+
+/// Tokens are counted in millionths, so that slow rates lose nothing to rounding.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    burst: u64,
+    per_second: u64,
+    millionths: u64,
+    at: Instant,
+}
+
+const ONE: u64 = 1_000_000;
+
+impl Bucket {
+    /// Starts full.
+    pub fn new(burst: u32, per_second: u32, now: Instant) -> Bucket {
+        let burst = u64::from(burst.max(1));
+        Bucket { burst, per_second: u64::from(per_second.max(1)), millionths: burst * ONE, at: now }
+    }
+
+    /// Takes `n` tokens if they are there.
+    pub fn take(&mut self, n: u32, now: Instant) -> bool {
+        self.refill(now);
+        let cost = u64::from(n) * ONE;
+        if self.millionths < cost.min(self.burst * ONE) {
+            return false;
+        }
+        self.millionths = self.millionths.saturating_sub(cost);
+        true
+    }
+
+    /// When `n` tokens will be there (more than the burst: when it is full).
+    pub fn ready_at(&mut self, n: u32, now: Instant) -> Instant {
+        self.refill(now);
+        let missing = (u64::from(n) * ONE).min(self.burst * ONE).saturating_sub(self.millionths);
+        // One token is a million millionths, so missing / rate is in microseconds.
+        now + Duration::from_micros(missing.div_ceil(self.per_second))
+    }
+
+    /// Changes the rate from now on.
+    pub fn set_rate(&mut self, per_second: u32, now: Instant) {
+        self.refill(now);
+        self.per_second = u64::from(per_second.max(1));
+    }
+
+    /// No token is missing: the bucket needs not be kept.
+    pub fn is_full(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.millionths >= self.burst * ONE
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let micros = u64::try_from(now.saturating_duration_since(self.at).as_micros()).unwrap_or(u64::MAX);
+        self.at = self.at.max(now);
+        self.millionths = self.millionths.saturating_add(micros.saturating_mul(self.per_second)).min(self.burst * ONE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
+    fn a_burst_then_the_rate() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(3, 10, start);
+        assert!((0..3).all(|_| bucket.take(1, start)));
+        assert!(!bucket.take(1, start));
+        assert_eq!(bucket.ready_at(1, start), start + Duration::from_millis(100));
+        assert!(!bucket.take(1, start + Duration::from_millis(99)));
+        assert!(bucket.take(1, start + Duration::from_millis(100)));
+        assert!(bucket.is_full(start + Duration::from_secs(86_400)));
+        assert!(
+            bucket.take(9, start + Duration::from_secs(86_400)),
+            "more than the burst waits for a full bucket, not for ever"
+        );
+    }
+}

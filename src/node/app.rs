@@ -1,0 +1,219 @@
+//! What the application asks for. Every call answers at once; what takes time ends in an event.
+
+use super::{Closing, Node};
+use crate::config::{limits, split_host_port};
+use crate::error::{Code, Error, Result};
+use crate::mesh::flood::content_id;
+use crate::node::api::*;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+impl Node {
+    /// Joins a topic: it is announced, looked for, and known peers and seeds are dialled.
+    pub fn join(&mut self, now: Now, topic: Topic) -> Result<TopicId> {
+        self.check_open()?;
+        if self.topics.len() >= limits::TOPICS_MAX {
+            let detail = format!("topic: {} are joined, that is the limit; leave one", limits::TOPICS_MAX);
+            return Err(Error::new(Code::WouldBlock, detail));
+        }
+        let first = self.topics.is_empty();
+        let id = TopicId(self.next_id());
+        self.topics.insert(id, topic);
+        if let Some(lan) = &mut self.lan {
+            lan.join(&topic, now.mono);
+        }
+        if first {
+            for entry in self.cache.newest() {
+                self.dial(now, entry.addr, Source::Cache, entry.wire_id(), None);
+            }
+            self.dial_seeds(now);
+        }
+        self.handle_timeout(now);
+        Ok(id)
+    }
+
+    /// Leaves a topic with all its sessions. Connections stay.
+    pub fn leave(&mut self, _now: Now, topic: &Topic) -> Result<()> {
+        self.check_open()?;
+        let before = self.topics.len();
+        self.topics.retain(|_, joined| joined != topic);
+        if self.topics.len() == before {
+            return Err(Error::new(Code::NotFound, "topic: it is not joined"));
+        }
+        self.left(topic);
+        Ok(())
+    }
+
+    /// Ends one session of a topic; with the last one the topic is left.
+    pub fn close_topic(&mut self, _now: Now, id: TopicId) -> Result<()> {
+        self.check_open()?;
+        let gone = Error::new(Code::NotFound, format!("topic_id: {} is not joined", id.0));
+        let topic = self.topics.remove(&id).ok_or(gone)?;
+        if !self.topics.values().any(|joined| *joined == topic) {
+            self.left(&topic);
+        }
+        Ok(())
+    }
+
+    pub fn topics(&self) -> Vec<TopicId> {
+        self.topics.keys().copied().collect()
+    }
+
+    /// Dials `host:port`. `timeout` none: the default; `Duration::MAX`: none.
+    pub fn connect(&mut self, now: Now, target: &str, timeout: Option<Duration>, tag: u64) -> Result<OpId> {
+        self.check_open()?;
+        let (host, port) = split_host_port(target).map_err(|e| Error::invalid(format!("addr: {}", e.detail)))?;
+        if self.ops.is_full() {
+            let detail = format!("{} operations are in progress; wait for some to end", limits::OPS_MAX);
+            return Err(Error::new(Code::WouldBlock, detail));
+        }
+        let address = host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port));
+        if let Some(address) = address.filter(|address| !crate::path::is_dialable(address)) {
+            return Err(Error::invalid(format!("addr: {address} is not an address of one peer")));
+        }
+        let op = OpId(self.next_id());
+        let deadline = now.mono.checked_add(timeout.unwrap_or(limits::CONNECT_TIMEOUT));
+        self.ops.begin(op, tag, target, deadline);
+        match address {
+            Some(address) => self.dial_all(now, &[address], Source::Connect, Some(op)),
+            None => self.resolve(host, port, Source::Connect, Some(op)),
+        }
+        self.handle_timeout(now);
+        Ok(op)
+    }
+
+    /// Ends an operation; its event follows.
+    pub fn cancel(&mut self, now: Now, op: OpId) -> Result<()> {
+        if self.ops.get(op).is_none() {
+            return Err(Error::new(Code::NotFound, format!("op: {} is not in progress", op.0)));
+        }
+        self.dialer.cancel(op);
+        self.finish_op(op, Err((Code::Cancelled, "cancelled by the caller".to_owned())));
+        self.follow(now);
+        Ok(())
+    }
+
+    /// Sends a message to one peer. `tag` other than 0: an `OpDone` with it tells when the
+    /// message was sent or why not.
+    pub fn send(&mut self, now: Now, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
+        self.check_open()?;
+        let content = self.may_come_back().then(|| content_id(&data));
+        self.with_v12(now, |v12, env| v12.send(env, peer, data, tag))?;
+        if let Some(content) = content {
+            self.flood.sent(content, Some(peer), now.mono);
+        }
+        self.follow(now);
+        Ok(())
+    }
+
+    /// Sends a message to every connected peer; how many took it.
+    pub fn broadcast(&mut self, now: Now, data: &[u8]) -> Result<usize> {
+        self.check_open()?;
+        if data.len() > limits::V12_MAX_PAYLOAD {
+            let detail = format!("data: {} bytes; a message holds at most {}", data.len(), limits::V12_MAX_PAYLOAD);
+            return Err(Error::new(Code::TooLarge, detail));
+        }
+        if self.may_come_back() {
+            self.flood.sent(content_id(data), None, now.mono);
+        }
+        let mut reached = 0;
+        for peer in self.v12.peers() {
+            reached += usize::from(self.with_v12(now, |v12, env| v12.send(env, peer, data.to_vec(), 0)).is_ok());
+        }
+        self.follow(now);
+        Ok(reached)
+    }
+
+    /// Says goodbye to a peer. It may come back unless nobody looks for it.
+    pub fn close_peer(&mut self, now: Now, peer: PeerId) -> Result<()> {
+        self.with_v12(now, |v12, env| v12.close(env, peer))?;
+        self.follow(now);
+        Ok(())
+    }
+
+    /// Bytes that wait for a peer.
+    pub fn buffered(&self, peer: PeerId) -> Result<usize> {
+        self.v12.buffered(peer)
+    }
+
+    pub fn peers(&self) -> Vec<PeerId> {
+        self.v12.peers()
+    }
+
+    pub fn peer_info(&self, peer: PeerId) -> Option<PeerInfo> {
+        self.v12.info(peer)
+    }
+
+    pub fn info(&self) -> NodeInfo {
+        let v4 = self.interfaces.iter().flat_map(|interface| interface.v4.iter().copied().map(IpAddr::from));
+        NodeInfo {
+            key: self.identity.key(),
+            legacy_id: *self.identity.v12().id(),
+            ports: self.ports,
+            local: v4.collect(),
+        }
+    }
+
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.session.stats;
+        self.v12.gauges(&mut stats);
+        stats.dials = self.dialer.len() as u64;
+        stats.ops = self.ops.len() as u64;
+        stats.topics = self.topics.len() as u64;
+        stats
+    }
+
+    /// Begins the graceful end: what waits is sent, goodbyes leave, then `Event::Closed` is the last event.
+    pub fn close(&mut self, now: Now) {
+        if self.closing != Closing::Open {
+            return;
+        }
+        self.lan = None;
+        self.topics.clear();
+        self.reconnect.clear();
+        self.next_seeds = None;
+        self.dialer.clear();
+        for op in self.ops.take_all() {
+            self.finish_op(op, Err((Code::Closed, "the swarm was closed".to_owned())));
+        }
+        self.closing = Closing::Draining(now.mono + limits::CLOSE_DEADLINE);
+        self.handle_timeout(now);
+    }
+
+    /// Ends what is draining when it is drained, or has to be.
+    pub(super) fn finish_closing(&mut self, now: Now) {
+        match self.closing {
+            Closing::Draining(until) if self.v12.is_idle() || until <= now.mono => {}
+            _ => return,
+        }
+        for peer in self.v12.peers() {
+            // The peer is there: it was listed just now.
+            let _ = self.with_v12(now, |v12, env| v12.close(env, peer));
+        }
+        self.follow(now);
+        if let Some(json) = self.cache.hand_out() {
+            self.event(Event::Peers { json });
+        }
+        self.closing = Closing::Closed;
+        self.event(Event::Closed { code: None, detail: String::new() });
+    }
+
+    fn left(&mut self, topic: &Topic) {
+        if let Some(lan) = &mut self.lan {
+            lan.leave(topic);
+        }
+        if self.topics.is_empty() {
+            self.next_seeds = None;
+        }
+    }
+
+    /// With two links or more a flood may bring a message of ours back.
+    fn may_come_back(&self) -> bool {
+        self.v12.peers().len() > 1
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}

@@ -1,0 +1,313 @@
+//! All p2p-v12 sessions of a swarm: who is connected, who is not yet, who was.
+//!
+//! `receive` takes frames apart; this file keeps the tables. A peer becomes a link when its
+//! address answered a HELLO or PING of ours, or when a frame of it decrypts. Links are
+//! found by id and by address; an address belongs to one link. When a link ends, what
+//! keeps replays replays is remembered for a bounded number of peers.
+//! Docs: docs/protocol.md. Inputs: frames, sends, time. Outputs: `session::Out`.
+
+mod acks;
+mod family;
+mod frag;
+mod link;
+mod memory;
+mod receive;
+mod rx;
+mod strangers;
+mod tx;
+
+use crate::config::limits::{SEND_BUFFER_TOTAL_BYTES, V12_FRAG_DATA, V12_FRAG_MAX_TOTAL, V12_MAX_PAYLOAD};
+use crate::crypto::identity::{V12Keys, WireId};
+use crate::crypto::v12::PeerKey;
+use crate::error::{Code, Error, Result};
+use crate::node::api::{Family, Now, PeerId, PeerInfo, Source};
+use crate::path::addrs::{Addrs, Proof};
+use crate::session::{Ended, Env, SessionEvent};
+use crate::timers::{Timers, earlier};
+use crate::wire::handshake::Hello;
+use link::{End, Link, Start};
+use memory::Memory;
+use rand_chacha::rand_core::Rng;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use strangers::Strangers;
+use tx::Outgoing;
+
+/// A peer that may remember an earlier run of ours has this long to show that it does not.
+const HEAL_AFTER: Duration = Duration::from_secs(3);
+
+/// What the sessions need to know of the configuration.
+#[derive(Clone, Copy)]
+pub struct Options {
+    pub max_peers: usize,
+    pub send_buffer: usize,
+    pub clear_fragments: bool,
+    /// The identity is older than this run: peers may remember us.
+    pub persistent: bool,
+}
+
+/// All v12 sessions.
+pub struct V12 {
+    options: Options,
+    started: Instant,
+    accepting: bool,
+    links: BTreeMap<PeerId, Link>,
+    by_id: BTreeMap<WireId, PeerId>,
+    by_addr: BTreeMap<SocketAddr, PeerId>,
+    strangers: Strangers,
+    memory: Memory,
+    timers: Timers<PeerId>,
+    last_id: u64,
+}
+
+/// Our HELLO and HELLO_ACK.
+fn our_hello(keys: &V12Keys) -> Hello {
+    Hello { id: keys.wire_id(), key: *keys.public() }
+}
+
+impl V12 {
+    pub fn new(options: Options, now: Now) -> V12 {
+        V12 {
+            options,
+            started: now.mono,
+            accepting: true,
+            links: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            by_addr: BTreeMap::new(),
+            strangers: Strangers::new(now.mono),
+            memory: Memory::default(),
+            timers: Timers::default(),
+            last_id: 0,
+        }
+    }
+
+    /// Whether new connections may be made.
+    pub fn set_accepting(&mut self, accepting: bool) {
+        self.accepting = accepting;
+    }
+
+    /// A HELLO to an address that is being dialled.
+    pub fn send_hello(&self, env: &mut Env<'_>, to: SocketAddr) {
+        env.out.send(to, our_hello(env.keys).hello().to_vec());
+    }
+
+    /// Takes a message for one peer. `tag` other than 0 is reported when it left or was given up.
+    pub fn send(&mut self, env: &mut Env<'_>, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
+        let total: usize = self.links.values().map(|link| link.tx.buffered()).sum();
+        let options = self.options;
+        let link = self.links.get_mut(&peer).ok_or_else(|| no_peer(peer))?;
+        let len = data.len();
+        let in_fragments = options.clear_fragments
+            && link.family() == Family::JsOrPython
+            && len > V12_MAX_PAYLOAD
+            && len <= usize::from(V12_FRAG_MAX_TOTAL) * V12_FRAG_DATA;
+        if len > link.max_message() && !in_fragments {
+            let most = link.max_message();
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("data: {len} bytes; this peer takes at most {most} in one message, split it"),
+            ));
+        }
+        if !link.tx.has_room(len, options.send_buffer) || total.saturating_add(len) > SEND_BUFFER_TOTAL_BYTES {
+            return Err(Error::new(
+                Code::WouldBlock,
+                format!("{} bytes wait for this peer already; wait for the writable event", link.tx.buffered()),
+            ));
+        }
+        let fragments = in_fragments.then(|| env.rng.next_u64().to_be_bytes());
+        link.tx.push(Outgoing { data, tag, fragments });
+        self.service(env, peer);
+        Ok(())
+    }
+
+    /// Ends a connection from our side.
+    pub fn close(&mut self, env: &mut Env<'_>, peer: PeerId) -> Result<()> {
+        let link = self.links.get_mut(&peer).ok_or_else(|| no_peer(peer))?;
+        link.send_goaway(env);
+        let end = End { code: Code::Closed, reason: "closed by this side".to_owned(), redial: false };
+        self.end(env, peer, end);
+        Ok(())
+    }
+
+    /// An address that a source named for a connected peer: it is measured, within the dial budget.
+    pub fn hint(&mut self, env: &mut Env<'_>, peer: PeerId, addr: SocketAddr) {
+        let bytes = crate::wire::ping::PING_BYTES;
+        if self.by_addr.contains_key(&addr) || env.budget.take(addr.ip(), bytes as u32, env.now.mono).is_err() {
+            return;
+        }
+        self.add_addr(env, peer, addr, Proof::Candidate);
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.addrs.heard(&addr, bytes, env.now.mono);
+            link.addrs.ping_soon(&addr, env.now.mono);
+        }
+        self.service(env, peer);
+    }
+
+    pub fn by_id(&self, id: &WireId) -> Option<PeerId> {
+        self.by_id.get(id).copied()
+    }
+
+    pub fn by_addr(&self, addr: &SocketAddr) -> Option<PeerId> {
+        self.by_addr.get(addr).copied()
+    }
+
+    pub fn peers(&self) -> Vec<PeerId> {
+        self.links.keys().copied().collect()
+    }
+
+    pub fn info(&self, peer: PeerId) -> Option<PeerInfo> {
+        self.links.get(&peer).map(Link::info)
+    }
+
+    pub fn buffered(&self, peer: PeerId) -> Result<usize> {
+        self.links.get(&peer).map(|link| link.tx.buffered()).ok_or_else(|| no_peer(peer))
+    }
+
+    /// Nothing of ours waits to be sent.
+    pub fn is_idle(&self) -> bool {
+        self.links.values().all(|link| link.tx.is_idle())
+    }
+
+    /// Fills in the gauges.
+    pub fn gauges(&self, stats: &mut crate::node::api::Stats) {
+        stats.peers = self.links.len() as u64;
+        stats.unconfirmed = self.strangers.len() as u64;
+        stats.buffered_bytes = self.links.values().map(|link| link.tx.buffered() as u64).sum();
+        stats.reassembly_bytes = self.reassembly_bytes() as u64;
+    }
+
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        earlier(self.timers.next(), self.strangers.poll_deadline())
+    }
+
+    pub fn handle_timeout(&mut self, env: &mut Env<'_>) {
+        self.strangers.expire(env.now.mono);
+        for peer in self.timers.take_due(env.now.mono) {
+            self.service(env, peer);
+        }
+    }
+
+    /// Does what is due for one link and sets its next deadline.
+    fn service(&mut self, env: &mut Env<'_>, peer: PeerId) {
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let before = (link.addrs.current(), link.family());
+        match link.service(env) {
+            Ok(deadline) => {
+                if (link.addrs.current(), link.family()) != before {
+                    env.out.events.push_back(SessionEvent::Updated { peer });
+                }
+                if link.tx.take_writable(self.options.send_buffer) {
+                    env.out.events.push_back(SessionEvent::Writable { peer });
+                }
+                self.timers.set(peer, deadline);
+            }
+            Err(end) => self.end(env, peer, end),
+        }
+    }
+
+    /// Whether one more connection has room. `proven`: a frame of it decrypted.
+    fn has_room(&mut self, env: &mut Env<'_>, client: bool, proven: bool) -> bool {
+        if !self.accepting {
+            return false;
+        }
+        let unconfirmed = |link: &&Link| !link.confirmed && !link.client;
+        if self.links.len() < self.options.max_peers {
+            // Those who dialled us and proved nothing get half of the table.
+            let room = self.links.values().filter(unconfirmed).count() < self.options.max_peers.div_ceil(2);
+            return client || proven || room;
+        }
+        if !proven {
+            return false;
+        }
+        let Some(oldest) = self.links.values().filter(unconfirmed).map(|link| link.id).next() else { return false };
+        let reason = "a peer that proved itself needs the place".to_owned();
+        self.end(env, oldest, End { code: Code::Refused, reason, redial: false });
+        true
+    }
+
+    /// Makes a connection. None: there is no room.
+    fn connect(&mut self, env: &mut Env<'_>, key: PeerKey, from: SocketAddr, how: How) -> Option<PeerId> {
+        if !self.has_room(env, how.client, how.proof == Proof::Confirmed) {
+            return None;
+        }
+        let now = env.now.mono;
+        self.strangers.remove(&from);
+        if let Some(other) = self.by_addr.get(&from).copied() {
+            let reason = "its address belongs to another peer now".to_owned();
+            self.end(env, other, End { code: Code::TimedOut, reason, redial: false });
+        }
+        self.last_id += 1;
+        let id = PeerId(self.last_id);
+        let known = self.memory.take(&key.wire_id());
+        let may_be_remembered = self.options.persistent
+            && now.saturating_duration_since(self.started) < crate::config::limits::V12_PEER_TIMEOUT;
+        let start = Start {
+            id,
+            key,
+            source: how.source,
+            client: how.client,
+            connect_time: now.saturating_duration_since(how.since),
+            addrs: Addrs::new(from, how.proof, now),
+            next_sequence: known.as_ref().map_or(0, |known| known.next_sequence(now)),
+            replay: known.map(|known| known.replay).unwrap_or_default(),
+            prefix: env.rng.next_u32(),
+            heal_at: may_be_remembered.then_some(now + HEAL_AFTER),
+        };
+        self.links.insert(id, Link::new(start, env.now));
+        self.by_id.insert(key.wire_id(), id);
+        self.by_addr.insert(from, id);
+        env.budget.answered(from.ip(), now);
+        env.out.stats.connections += 1;
+        env.out.events.push_back(SessionEvent::Connected { peer: id });
+        Some(id)
+    }
+
+    /// Adds an address to a link, unless another link owns it.
+    fn add_addr(&mut self, env: &mut Env<'_>, peer: PeerId, addr: SocketAddr, proof: Proof) {
+        if self.by_addr.contains_key(&addr) {
+            return;
+        }
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let gone = link.addrs.add(addr, proof, env.now.mono);
+        if let Some(gone) = gone {
+            self.by_addr.remove(&gone);
+        }
+        if link.addrs.contains(&addr) {
+            self.by_addr.insert(addr, peer);
+        }
+    }
+
+    /// Removes a link and everything kept for it but the memory of its session.
+    fn end(&mut self, env: &mut Env<'_>, peer: PeerId, end: End) {
+        let Some(mut link) = self.links.remove(&peer) else { return };
+        let info = link.info();
+        self.timers.set(peer, None);
+        self.by_id.remove(&link.key.wire_id());
+        self.by_addr.retain(|_, owner| *owner != peer);
+        let (unsent, lost) = link.tx.give_up();
+        env.out.stats.messages_lost += lost;
+        env.out.stats.disconnections += 1;
+        let redial = if end.redial { link.addrs.proven() } else { Vec::new() };
+        let next_sequence = link.tx.next_sequence();
+        self.memory.keep(env.now.mono, link.key.wire_id(), link.replay, next_sequence, info.family);
+        let ended = Ended { info, code: end.code, reason: end.reason, redial, unsent };
+        env.out.events.push_back(SessionEvent::Disconnected(Box::new(ended)));
+    }
+
+    fn reassembly_bytes(&self) -> usize {
+        self.links.values().map(|link| link.frags.bytes() + link.rx.bytes()).sum()
+    }
+}
+
+/// How a connection came about.
+struct How {
+    source: Source,
+    client: bool,
+    since: Instant,
+    proof: Proof,
+}
+
+fn no_peer(peer: PeerId) -> Error {
+    Error::new(Code::NotFound, format!("peer: {} is not connected", peer.0))
+}

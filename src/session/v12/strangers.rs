@@ -1,0 +1,240 @@
+//! Peers that said HELLO and proved nothing yet.
+//!
+//! A HELLO is answered without a key agreement and, at a bounded rate, without state. What
+//! an address sent us is its credit: to an unproven address never more bytes leave than
+//! came from it. With credit left it gets a PING; its PONG makes it a connection, and so
+//! does a frame that decrypts. The table is small, the oldest entry goes first, and no
+//! connection is ever touched by it.
+
+use crate::bucket::Bucket;
+use crate::config::limits::{
+    HELLO_ACKS_PER_IP, HELLO_ACKS_PER_SECOND, HELLO_SOURCES, UNCONFIRMED_CREDIT_BYTES, UNCONFIRMED_LIFE,
+    UNCONFIRMED_MAX, UNCONFIRMED_PER_IP,
+};
+use crate::crypto::v12::PeerKey;
+use crate::wire::handshake::HELLO_BYTES;
+use crate::wire::ping::PING_BYTES;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+/// Attempts at a key agreement for one stranger: each costs a multiplication on the curve.
+const OPEN_TRIES: u8 = 3;
+
+/// How a HELLO or PING is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Nothing,
+    HelloAck,
+    Ping,
+}
+
+struct Entry {
+    key: PeerKey,
+    since: Instant,
+    credit: usize,
+    pinged: Option<Instant>,
+    open_tries: u8,
+}
+
+/// The table.
+pub struct Strangers {
+    entries: BTreeMap<SocketAddr, Entry>,
+    order: VecDeque<(Instant, SocketAddr)>,
+    acks: Bucket,
+    acks_by_ip: BTreeMap<IpAddr, Bucket>,
+}
+
+impl Strangers {
+    pub fn new(now: Instant) -> Strangers {
+        Strangers {
+            entries: BTreeMap::new(),
+            order: VecDeque::new(),
+            acks: Bucket::new(HELLO_ACKS_PER_SECOND, HELLO_ACKS_PER_SECOND, now),
+            acks_by_ip: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a HELLO from this address may cost us anything now.
+    pub fn may_answer(&mut self, ip: IpAddr, now: Instant) -> bool {
+        if !self.acks_by_ip.contains_key(&ip) && self.acks_by_ip.len() >= HELLO_SOURCES {
+            self.acks_by_ip.retain(|_, bucket| !bucket.is_full(now));
+            // A full table of busy sources: the total bound below still holds.
+            if self.acks_by_ip.len() >= HELLO_SOURCES {
+                return self.acks.take(1, now);
+            }
+        }
+        let fresh = || Bucket::new(HELLO_ACKS_PER_IP, HELLO_ACKS_PER_IP / 4, now);
+        self.acks_by_ip.entry(ip).or_insert_with(fresh).take(1, now) && self.acks.take(1, now)
+    }
+
+    /// A HELLO of `bytes` with a checked key, from an address that is no connection.
+    pub fn hello(&mut self, now: Instant, from: SocketAddr, key: PeerKey, bytes: usize) -> Answer {
+        self.expire(now);
+        let per_ip = self.entries.keys().filter(|addr| addr.ip() == from.ip()).count();
+        match self.entries.get_mut(&from) {
+            Some(entry) if entry.key == key => entry.earn(bytes),
+            Some(_) => return Answer::Nothing,
+            None if per_ip >= UNCONFIRMED_PER_IP => return Answer::HelloAck,
+            None => {
+                if self.entries.len() >= UNCONFIRMED_MAX
+                    && let Some((_, oldest)) = self.order.pop_front()
+                {
+                    self.entries.remove(&oldest);
+                }
+                let entry = Entry { key, since: now, credit: bytes, pinged: None, open_tries: 0 };
+                self.entries.insert(from, entry);
+                self.order.push_back((now, from));
+            }
+        }
+        // The first HELLO is answered; a repeated one proves little and is worth a PING.
+        match self.entries.get_mut(&from) {
+            Some(entry) if entry.credit > bytes && entry.pinged.is_none() => entry.spend(now, PING_BYTES, Answer::Ping),
+            Some(entry) => entry.spend(now, HELLO_BYTES, Answer::HelloAck),
+            None => Answer::Nothing,
+        }
+    }
+
+    /// A PING of `bytes`: answered by one of ours, which proves more than a PONG would.
+    pub fn ping(&mut self, now: Instant, from: &SocketAddr, bytes: usize) -> Answer {
+        match self.entries.get_mut(from) {
+            Some(entry) => {
+                entry.earn(bytes);
+                entry.spend(now, PING_BYTES, Answer::Ping)
+            }
+            None => Answer::Nothing,
+        }
+    }
+
+    /// A PONG: whom it proves, since when we know him, and when our PING left.
+    pub fn pong(&mut self, from: &SocketAddr) -> Option<(PeerKey, Instant, Instant)> {
+        let pinged = self.entries.get(from)?.pinged?;
+        self.remove(from).map(|(key, since)| (key, since, pinged))
+    }
+
+    /// The key to try a DATA frame from this address with; few tries are given.
+    pub fn try_open(&mut self, from: &SocketAddr) -> Option<PeerKey> {
+        let entry = self.entries.get_mut(from).filter(|entry| entry.open_tries < OPEN_TRIES)?;
+        entry.open_tries += 1;
+        Some(entry.key)
+    }
+
+    /// Takes an address out: it became a connection.
+    pub fn remove(&mut self, from: &SocketAddr) -> Option<(PeerKey, Instant)> {
+        let entry = self.entries.remove(from)?;
+        self.order.retain(|(_, addr)| addr != from);
+        Some((entry.key, entry.since))
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        self.order.front().map(|(since, _)| *since + UNCONFIRMED_LIFE)
+    }
+
+    pub fn expire(&mut self, now: Instant) {
+        while let Some((since, addr)) = self.order.front().copied() {
+            if now < since + UNCONFIRMED_LIFE {
+                break;
+            }
+            self.order.pop_front();
+            self.entries.remove(&addr);
+        }
+    }
+}
+
+impl Entry {
+    fn earn(&mut self, bytes: usize) {
+        self.credit = self.credit.saturating_add(bytes).min(UNCONFIRMED_CREDIT_BYTES);
+    }
+
+    fn spend(&mut self, now: Instant, bytes: usize, answer: Answer) -> Answer {
+        if self.credit < bytes {
+            return Answer::Nothing;
+        }
+        self.credit -= bytes;
+        if answer == Answer::Ping {
+            self.pinged = Some(now);
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
+mod tests {
+    use super::*;
+    use crate::crypto::identity::V12Keys;
+
+    fn key(seed: u32) -> PeerKey {
+        let keys = V12Keys::from_seed(&seed.to_be_bytes());
+        PeerKey::checked(keys.wire_id(), keys.public()).expect("own key")
+    }
+
+    fn addr(host: u8, port: u16) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, host], port))
+    }
+
+    #[test]
+    fn never_more_bytes_out_than_in() {
+        let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
+        let (mut bytes_in, mut bytes_out) = (0, 0);
+        for n in 0..40 {
+            let (size, answer) = if n % 3 == 0 {
+                (29, strangers.ping(now, &addr(1, 5), 29))
+            } else {
+                (41, strangers.hello(now, addr(1, 5), key(1), 41))
+            };
+            bytes_in += size;
+            bytes_out += match answer {
+                Answer::Nothing => 0,
+                Answer::HelloAck => 41,
+                Answer::Ping => 29,
+            };
+            assert!(bytes_out <= bytes_in);
+        }
+        assert!(bytes_out > 41);
+    }
+
+    #[test]
+    fn a_pong_counts_only_after_a_ping_of_ours() {
+        let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
+        assert_eq!(strangers.hello(now, addr(1, 5), key(1), 41), Answer::HelloAck);
+        assert_eq!(strangers.pong(&addr(1, 5)), None);
+        assert_eq!(strangers.ping(now, &addr(1, 5), 29), Answer::Ping);
+        assert_eq!(strangers.pong(&addr(1, 5)), Some((key(1), now, now)));
+        assert!(strangers.len() == 0 && strangers.poll_deadline().is_none());
+    }
+
+    #[test]
+    fn the_table_is_small_and_forgets() {
+        let start = Instant::now();
+        let mut strangers = Strangers::new(start);
+        for n in 0..2_000u16 {
+            strangers.hello(start, addr((n % 200) as u8, n + 1), key(1), 41);
+            assert!(strangers.len() <= UNCONFIRMED_MAX && strangers.order.len() == strangers.len());
+        }
+        strangers.expire(start + UNCONFIRMED_LIFE);
+        assert_eq!(strangers.len(), 0);
+    }
+
+    #[test]
+    fn another_key_from_the_same_address_does_not_replace_the_first() {
+        let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
+        strangers.hello(now, addr(1, 5), key(1), 41);
+        assert_eq!(strangers.hello(now, addr(1, 5), key(2), 41), Answer::Nothing);
+        assert_eq!(strangers.remove(&addr(1, 5)).expect("entry").0, key(1));
+    }
+
+    #[test]
+    fn answers_have_a_rate_per_source_and_in_total() {
+        let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
+        let one = (0..1_000).filter(|_| strangers.may_answer(addr(1, 5).ip(), now)).count();
+        assert_eq!(one as u32, HELLO_ACKS_PER_IP);
+        let all = (0..100_000u32).filter(|n| strangers.may_answer(IpAddr::from(n.to_be_bytes()), now)).count();
+        assert_eq!(all as u32, HELLO_ACKS_PER_SECOND - HELLO_ACKS_PER_IP);
+        assert!(strangers.acks_by_ip.len() <= HELLO_SOURCES);
+    }
+}
