@@ -26,11 +26,12 @@ stop() { echo "scripts/test.sh: $*" >&2; exit 1; }
 # ---- What the tests need ----
 
 # Debian package: a file or command it brings.
-PACKAGES=(gcc:gcc g++:g++ python3:python3 python3-venv:python3-venv iproute2:ip util-linux:unshare procps:sysctl valgrind:valgrind)
+PACKAGES=(gcc:cc libc6-dev:libc g++:c++ python3:python3 python3-venv:python3-venv iproute2:ip util-linux:unshare procps:sysctl valgrind:valgrind)
 
 have() { # COMMAND
     case $1 in
         python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null;;
+        libc) echo "#include <stdio.h>" | cc -E -o /dev/null - 2>/dev/null;;
         *) command -v "$1" >/dev/null;;
     esac
 }
@@ -134,6 +135,7 @@ stage_python() {
     library
     isolated "$SETOWIRE_PYTHON" -m mypy --strict bindings/python/setowire tests/netns tests/interop
     isolated "$SETOWIRE_PYTHON" -m pytest -q -p no:cacheprovider bindings/python
+    isolated "$SETOWIRE_PYTHON" -m pytest -q -p no:cacheprovider tests/docs
 }
 
 stage_netns() {
