@@ -98,7 +98,7 @@ impl NonceCounter {
     }
 
     /// None once the counter is used up (it is not, in the life of the universe's clocks).
-    pub fn next(&mut self) -> Option<[u8; NONCE_LEN]> {
+    pub fn advance(&mut self) -> Option<[u8; NONCE_LEN]> {
         let nonce = join_nonce(self.prefix, self.next);
         self.next = self.next.checked_add(1)?;
         Some(nonce)
@@ -181,10 +181,10 @@ mod tests {
     #[test]
     fn nonces_count_up_and_survive_a_clock_that_stands_still() {
         let (mut a, mut b) = (NonceCounter::new(1, 1_000), NonceCounter::new(2, 1_000));
-        let first = a.next().expect("counter");
+        let first = a.advance().expect("counter");
         assert_eq!(split_nonce(&first), (1, 16_000));
-        assert_eq!(split_nonce(&a.next().expect("counter")), (1, 16_001));
-        assert_ne!(first, b.next().expect("counter"));
-        assert_eq!(NonceCounter::new(0, u64::MAX).next(), None);
+        assert_eq!(split_nonce(&a.advance().expect("counter")), (1, 16_001));
+        assert_ne!(first, b.advance().expect("counter"));
+        assert_eq!(NonceCounter::new(0, u64::MAX).advance(), None);
     }
 }

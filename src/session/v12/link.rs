@@ -190,7 +190,7 @@ impl Link {
 
     /// Seals and sends one DATA frame; false if it cannot be.
     pub fn send_data(&mut self, env: &mut Env<'_>, sequence: u32, payload: &[u8]) -> bool {
-        let Some(nonce) = self.nonces.next() else { return false };
+        let Some(nonce) = self.nonces.advance() else { return false };
         let Some(sealed) = self.keys(env).and_then(|keys| keys.seal(nonce, sequence, payload)) else { return false };
         let mut frame = Vec::with_capacity(sealed.len() + 16);
         Data { nonce, sealed: &sealed }.encode(&mut frame);
