@@ -1,0 +1,269 @@
+//! `setowire_config_*`: the settings of a swarm, set one by one and checked at once.
+//!
+//! Every setter goes through `crate::config`, as does `setowire_config_set`. A call that
+//! fails changes nothing.
+
+use super::guard::{guard, guard_value};
+use super::pointer;
+use super::setowire_config;
+use crate::config::Config;
+use crate::error::Result;
+use std::ffi::c_char;
+
+/// Makes a config with the default of every option.
+///
+/// @return The config, owned by the caller: to be freed with setowire_config_free(). NULL if a bug was caught.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn setowire_config_new() -> *mut setowire_config {
+    guard_value("setowire_config_new", std::ptr::null_mut(), || pointer::into_raw(Config::default()))
+}
+
+/// Frees a config. Swarms made from it keep their copy.
+///
+/// @param config  Not used any more after the call. NULL is ignored.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_free(config: *mut setowire_config) {
+    guard_value("setowire_config_free", (), || {
+        if !config.is_null() {
+            // SAFETY: the header asks for a config that was not freed before.
+            drop(unsafe { pointer::take(config) });
+        }
+    });
+}
+
+/// Sets an option by its name, as read from a file.
+///
+/// Names: "seed", "bind", "max_peers", "lan", "lan_interfaces", "seeds", "peer_cache", "clear_fragments",
+/// "send_buffer", "event_queue_items", "event_queue_bytes", "event_mask". Values: numbers in decimal, "true" or
+/// "false", lists separated by commas.
+///
+/// @param config  The config; not NULL.
+/// @param name    The option; not NULL, UTF-8.
+/// @param value   Its value; not NULL, UTF-8. Copied.
+/// @return 0, or SETOWIRE_ERR_INVALID (the message names the option and what it takes), SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set(
+    config: *mut setowire_config,
+    name: *const c_char,
+    value: *const c_char,
+) -> i32 {
+    guard("setowire_config_set", || {
+        // SAFETY: the header asks for texts that end with a zero byte.
+        let (name, value) = unsafe { (pointer::text(name, "name")?, pointer::text(value, "value")?) };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, |config| config.set(name, value)) }
+    })
+}
+
+/// Sets the seed that the swarm's keys are made from: the same seed is the same identity. Without it every swarm
+/// has a new one.
+///
+/// @param config  The config; not NULL.
+/// @param seed    32 random bytes, or 64 hexadecimal digits. Copied; secret.
+/// @param len     32 or 64.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_identity_seed(
+    config: *mut setowire_config,
+    seed: *const u8,
+    len: usize,
+) -> i32 {
+    guard("setowire_config_set_identity_seed", || {
+        // SAFETY: the header asks for `len` readable bytes.
+        let seed = unsafe { pointer::bytes(seed, len, "seed")? };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, |config| config.set_seed(seed)) }
+    })
+}
+
+/// Adds an address to bind to, at most one of IPv4 and one of IPv6. Without it both families are used, on any port.
+///
+/// @param config  The config; not NULL.
+/// @param addr    Such as "0.0.0.0:0" or "[::]:4000"; port 0: any. Not NULL. Copied.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_bind_addr(config: *mut setowire_config, addr: *const c_char) -> i32 {
+    guard("setowire_config_set_bind_addr", || {
+        // SAFETY: the header asks for text that ends with a zero byte.
+        let addr = unsafe { pointer::text(addr, "addr")? };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, |config| config.add_bind(addr)) }
+    })
+}
+
+/// Sets how many peers may be connected, both directions. Default: 100.
+///
+/// @param config  The config; not NULL.
+/// @param peers   1 to 10,000.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_max_peers(config: *mut setowire_config, peers: u32) -> i32 {
+    guard("setowire_config_set_max_peers", || {
+        // SAFETY: passed on from the header.
+        unsafe { change(config, |config| config.set("max_peers", &peers.to_string())) }
+    })
+}
+
+/// Switches the search on the local network on or off. Default: on.
+///
+/// @param config  The config; not NULL.
+/// @param on      Whether to send and hear beacons.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_lan(config: *mut setowire_config, on: bool) -> i32 {
+    guard("setowire_config_set_lan", || {
+        let change_lan = |config: &mut Config| {
+            config.lan = on;
+            Ok(())
+        };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, change_lan) }
+    })
+}
+
+/// Names the interfaces for beacons. Default: every one that can multicast. Loopback ("lo") cannot, as far as the
+/// system tells, and is used when it is named.
+///
+/// @param config  The config; not NULL.
+/// @param names   Separated by commas; "": the default. Not NULL. Copied.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_lan_interfaces(
+    config: *mut setowire_config,
+    names: *const c_char,
+) -> i32 {
+    guard("setowire_config_set_lan_interfaces", || {
+        // SAFETY: the header asks for text that ends with a zero byte.
+        let names = unsafe { pointer::text(names, "names")? };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, |config| config.set_lan_interfaces(names)) }
+    })
+}
+
+/// Adds a peer that is dialled whenever a topic is joined.
+///
+/// @param config     The config; not NULL.
+/// @param host_port  Such as "example.org:4000" or "[2001:db8::1]:4000"; not NULL. Copied.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_add_seed(config: *mut setowire_config, host_port: *const c_char) -> i32 {
+    guard("setowire_config_add_seed", || {
+        // SAFETY: the header asks for text that ends with a zero byte.
+        let host_port = unsafe { pointer::text(host_port, "host_port")? };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, |config| config.add_seed(host_port)) }
+    })
+}
+
+/// Takes in the peers of an earlier run.
+///
+/// @param config  The config; not NULL.
+/// @param json    The data of the last PEERS event; not NULL. Copied.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_peer_cache(config: *mut setowire_config, json: *const c_char) -> i32 {
+    guard("setowire_config_set_peer_cache", || {
+        // SAFETY: the header asks for text that ends with a zero byte.
+        let json = unsafe { pointer::text(json, "json")? };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, |config| config.set_peer_cache(json)) }
+    })
+}
+
+/// Allows messages too large for one datagram to be sent to peers of the older packages as unencrypted fragments.
+/// Default: off; such a message is refused with SETOWIRE_ERR_TOO_LARGE.
+///
+/// @param config  The config; not NULL.
+/// @param on      Whether that is allowed.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_clear_fragments(config: *mut setowire_config, on: bool) -> i32 {
+    guard("setowire_config_set_clear_fragments", || {
+        let change_fragments = |config: &mut Config| {
+            config.clear_fragments = on;
+            Ok(())
+        };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, change_fragments) }
+    })
+}
+
+/// Sets how many bytes may wait for one peer. Default: 4 MiB.
+///
+/// @param config  The config; not NULL.
+/// @param bytes   65,536 to 1,073,741,824.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_send_buffer(config: *mut setowire_config, bytes: usize) -> i32 {
+    guard("setowire_config_set_send_buffer", || {
+        // SAFETY: passed on from the header.
+        unsafe { change(config, |config| config.set("send_buffer", &bytes.to_string())) }
+    })
+}
+
+/// Sets how many messages may wait for the application, and their bytes. Default: 16,384 and 32 MiB. Other events
+/// have room of their own and are never dropped.
+///
+/// @param config  The config; not NULL.
+/// @param items   16 to 16,777,216.
+/// @param bytes   131,072 to 4,294,967,296.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_event_queue(
+    config: *mut setowire_config,
+    items: usize,
+    bytes: usize,
+) -> i32 {
+    guard("setowire_config_set_event_queue", || {
+        let change_both = |config: &mut Config| {
+            let before = config.event_queue_items;
+            config.set("event_queue_items", &items.to_string())?;
+            let set = config.set("event_queue_bytes", &bytes.to_string());
+            if set.is_err() {
+                config.event_queue_items = before;
+            }
+            set
+        };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, change_both) }
+    })
+}
+
+/// Sets the kinds of events that are wanted; others cost nothing. CLOSED always comes. Default: all.
+///
+/// @param config  The config; not NULL.
+/// @param mask    SETOWIRE_EVENT_BIT() of each kind, or SETOWIRE_EVENTS_ALL. Bits of unknown kinds are ignored.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_event_mask(config: *mut setowire_config, mask: u64) -> i32 {
+    guard("setowire_config_set_event_mask", || {
+        let change_mask = |config: &mut Config| {
+            config.event_mask = mask;
+            Ok(())
+        };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, change_mask) }
+    })
+}
+
+/// # Safety
+/// `config` is NULL or a live config that no other thread uses.
+unsafe fn change(config: *mut setowire_config, set: impl FnOnce(&mut Config) -> Result<()>) -> Result<i32> {
+    // SAFETY: the caller's promise.
+    set(unsafe { pointer::get_mut(config, "config")? })?;
+    Ok(0)
+}

@@ -1,0 +1,257 @@
+//! `setowire_event_*`: reading the queue, and looking at an event.
+//!
+//! Three ways to read: `next` gives an event as an object, `drain` copies many as bytes, and
+//! `wait` or the descriptor tells when there is something. None of them with a callback.
+
+use super::guard::{guard, guard_value};
+use super::handle;
+use super::pointer::{self, Out, OutList};
+use super::types::EventObject;
+use super::{SETOWIRE_NO_TIMEOUT, setowire_event, setowire_swarm};
+use crate::error::{Code, Error};
+use crate::event::kind;
+use std::time::Duration;
+
+/// Takes the next event out of the queue.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param out    Where the event is written, owned by the caller: to be freed with setowire_event_free(), also after
+///               the swarm was freed. NULL is written if there is none. Not NULL.
+/// @return 1: an event; 0: none is waiting; or SETOWIRE_ERR_INVALID (also: the swarm has a callback),
+///         SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_next(swarm: *mut setowire_swarm, out: *mut *mut setowire_event) -> i32 {
+    guard("setowire_event_next", || {
+        // SAFETY: the header asks for a place for a pointer.
+        let mut out = unsafe { Out::new(out, std::ptr::null_mut(), "out")? };
+        Ok(match handle::get(swarm)?.events().next()? {
+            Some(record) => {
+                out.set(pointer::into_raw(EventObject::new(record, true)));
+                1
+            }
+            None => 0,
+        })
+    })
+}
+
+/// Frees an event and its data.
+///
+/// @param event  From setowire_event_next(). NULL, and an event that a callback was given, are ignored.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_free(event: *mut setowire_event) {
+    guard_value("setowire_event_free", (), || {
+        // SAFETY: the header asks for a live event.
+        if unsafe { pointer::get(event, "event") }.is_ok_and(|event| event.owned) {
+            // SAFETY: it was made by `setowire_event_next` and not freed before.
+            drop(unsafe { pointer::take(event) });
+        }
+    });
+}
+
+/// The kind of an event: SETOWIRE_EVENT_*. Ignore kinds you do not know.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_kind(event: *const setowire_event) -> u16 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_kind", 0, || unsafe { read(event, |event| event.record.kind) })
+}
+
+/// The number of an event: it grows by one with each event of a swarm.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_seq(event: *const setowire_event) -> u64 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_seq", 0, || unsafe { read(event, |event| event.record.seq) })
+}
+
+/// The id of the peer an event is about; 0: none.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_peer(event: *const setowire_event) -> u64 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_peer", 0, || unsafe { read(event, |event| event.record.peer) })
+}
+
+/// The id of the topic session an event is about; 0: none. No kind of this version has one.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_topic(event: *const setowire_event) -> u64 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_topic", 0, || unsafe { read(event, |event| event.topic()) })
+}
+
+/// The id of the operation that an OP_DONE event ends; 0: another kind.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_op(event: *const setowire_event) -> u64 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_op", 0, || unsafe { read(event, |event| event.operation()) })
+}
+
+/// The tag that the caller gave to the operation an OP_DONE event ends; 0: none.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_tag(event: *const setowire_event) -> u64 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_tag", 0, || unsafe { read(event, |event| event.record.tag) })
+}
+
+/// The code of an OP_DONE, DISCONNECTION or CLOSED event: 0, or SETOWIRE_ERR_*.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_code(event: *const setowire_event) -> i32 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_code", 0, || unsafe { read(event, |event| event.record.code) })
+}
+
+/// The flags of an event: SETOWIRE_MESSAGE_CLEAR. Ignore bits you do not know.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_flags(event: *const setowire_event) -> u32 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_flags", 0, || unsafe { read(event, |event| event.record.flags.into()) })
+}
+
+/// The data of an event: a message's bytes, or UTF-8 text (JSON, or what went wrong). A zero byte that does not count
+/// follows them.
+///
+/// @param event  The event. NULL: NULL is returned.
+/// @param len    Where the number of bytes is written. NULL: not wanted.
+/// @return The bytes, valid until the event is freed or the callback returns. Not NULL for a live event.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_data(event: *const setowire_event, len: *mut usize) -> *const u8 {
+    guard_value("setowire_event_data", std::ptr::null(), || {
+        // SAFETY: the header asks for a place for a number, or NULL.
+        let len = unsafe { Out::new(len, 0, "len") };
+        // SAFETY: the header asks for a live event.
+        let Ok(event) = (unsafe { pointer::get(event, "event") }) else { return std::ptr::null() };
+        if let Ok(mut len) = len {
+            len.set(event.record.data.len().saturating_sub(1));
+        }
+        event.record.data.as_ptr()
+    })
+}
+
+/// Gives a descriptor that is readable while events wait, for poll, epoll and event loops. Only poll it: never read,
+/// write or close it. It is closed with the swarm.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param fd     Where the descriptor is written, -1 on failure. Not NULL.
+/// @return 0, or SETOWIRE_ERR_INVALID (also: the swarm has a callback), SETOWIRE_ERR_INTERNAL (no descriptor is left),
+///         SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_fd(swarm: *mut setowire_swarm, fd: *mut isize) -> i32 {
+    guard("setowire_event_fd", || {
+        // SAFETY: the header asks for a place for a number.
+        let mut fd = unsafe { Out::new(fd, -1, "fd")? };
+        fd.set(handle::get(swarm)?.events().descriptor()? as isize);
+        Ok(0)
+    })
+}
+
+/// Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
+/// zeros to a multiple of 8 bytes: u32 record_len, u16 kind, u16 flags, u64 seq, u64 subject (peer or operation id),
+/// u64 tag, i32 code, u32 data_len, then the data. Skip by record_len what you do not know.
+///
+/// @param swarm    The swarm; not NULL.
+/// @param buf      Where the records are written. NULL only with `cap` 0.
+/// @param cap      Bytes of `buf`; with 128 KiB nearly every event fits.
+/// @param written  Where the number of bytes is written; with SETOWIRE_ERR_TOO_SMALL the size that the next record
+///                 needs, else 0 on failure. Not NULL.
+/// @return The number of records, 0: none is waiting; or SETOWIRE_ERR_TOO_SMALL (not even one fits),
+///         SETOWIRE_ERR_INVALID (also: the swarm has a callback), SETOWIRE_ERR_CLOSED (it was freed),
+///         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_drain(
+    swarm: *mut setowire_swarm,
+    buf: *mut u8,
+    cap: usize,
+    written: *mut usize,
+) -> i32 {
+    guard("setowire_event_drain", || {
+        // SAFETY: the header asks for a place for a number, and for `cap` writable bytes.
+        let (mut written, mut out) = unsafe { (Out::new(written, 0, "written")?, OutList::new(buf, cap, "buf")?) };
+        let drained = handle::get(swarm)?.events().drain(cap, &mut |piece| {
+            out.append(piece);
+        })?;
+        if drained.records == 0 && drained.needed > 0 {
+            written.set(drained.needed);
+            let detail = format!("cap: {cap} bytes were given; the next record needs {}", drained.needed);
+            return Err(Error::new(Code::TooSmall, detail));
+        }
+        written.set(drained.bytes);
+        Ok(i32::try_from(drained.records).unwrap_or(i32::MAX))
+    })
+}
+
+/// Waits until an event is in the queue.
+///
+/// Threading: any thread; waits. Inside a callback it returns SETOWIRE_ERR_WOULD_DEADLOCK.
+///
+/// @param swarm       The swarm; not NULL.
+/// @param timeout_ms  Milliseconds to wait at most; 0: only look; SETOWIRE_NO_TIMEOUT: as long as it takes.
+/// @return 1: events are waiting; 0: the time is over, or setowire_event_wake() was called; or SETOWIRE_ERR_CLOSED (the
+///         CLOSED event was read, or the swarm was freed), SETOWIRE_ERR_INVALID (also: the swarm has a callback),
+///         SETOWIRE_ERR_WOULD_DEADLOCK, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn setowire_event_wait(swarm: *mut setowire_swarm, timeout_ms: u32) -> i32 {
+    guard("setowire_event_wait", || {
+        let timeout = match timeout_ms {
+            SETOWIRE_NO_TIMEOUT => None,
+            ms => Some(Duration::from_millis(ms.into())),
+        };
+        Ok(handle::get(swarm)?.events().wait(timeout)?.into())
+    })
+}
+
+/// Makes one setowire_event_wait() return: a pending one, or else the next.
+///
+/// @param swarm  The swarm. What is not a live swarm is ignored.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn setowire_event_wake(swarm: *mut setowire_swarm) {
+    guard_value("setowire_event_wake", (), || {
+        if let Ok(swarm) = handle::get(swarm) {
+            swarm.events().wake();
+        }
+    });
+}
+
+impl EventObject {
+    fn operation(&self) -> u64 {
+        if self.record.kind == kind::OP_DONE { self.record.subject } else { 0 }
+    }
+
+    fn topic(&self) -> u64 {
+        0
+    }
+}
+
+/// # Safety
+/// `event` is NULL or a live event.
+unsafe fn read<T: Default>(event: *const setowire_event, field: impl FnOnce(&EventObject) -> T) -> T {
+    // SAFETY: the caller's promise.
+    unsafe { pointer::get(event, "event") }.map(field).unwrap_or_default()
+}

@@ -1,0 +1,228 @@
+//! `setowire_peer_*`: messages to one peer, and what is known of it.
+//!
+//! Peers are ids: one that left is `NOT_FOUND`, and no id is used twice.
+
+use super::guard::guard;
+use super::handle;
+use super::pointer::{self, Out};
+use super::swarm::check_message;
+use super::types::{
+    SETOWIRE_FAMILY_CPP, SETOWIRE_FAMILY_JS_OR_PYTHON, SETOWIRE_FAMILY_RUST, SETOWIRE_FAMILY_UNKNOWN,
+    SETOWIRE_SESSION_P2P_V12, SETOWIRE_SOURCE_CACHE, SETOWIRE_SOURCE_CONNECT, SETOWIRE_SOURCE_INCOMING,
+    SETOWIRE_SOURCE_LAN, SETOWIRE_SOURCE_PEX, SETOWIRE_SOURCE_RECONNECT, SETOWIRE_SOURCE_SEED,
+};
+use super::{setowire_peer_info, setowire_release_cb, setowire_swarm};
+use crate::error::Result;
+use crate::event::micros;
+use crate::node::{Family, PeerId, PeerInfo, Source};
+use std::ffi::{c_char, c_void};
+
+/// Queues a message to a peer. Messages to one peer keep their order.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param peer   The peer's id.
+/// @param data   The message. NULL only with `len` 0. Copied.
+/// @param len    Its bytes.
+/// @param tag    0, or a number of the caller's: exactly one OP_DONE event with it tells when the message was sent,
+///               or why it was not.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_WOULD_BLOCK (its queue is
+///         full: a WRITABLE event follows; or too many completions are not read), SETOWIRE_ERR_TOO_LARGE,
+///         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. On failure there is no OP_DONE event.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_peer_send(
+    swarm: *mut setowire_swarm,
+    peer: u64,
+    data: *const u8,
+    len: usize,
+    tag: u64,
+) -> i32 {
+    // SAFETY: the header asks for `len` readable bytes.
+    guard("setowire_peer_send", || unsafe { send(swarm, peer, data, len, tag) })
+}
+
+/// Queues a message to a peer from memory that is given to the library until `release` is called.
+///
+/// @param swarm      The swarm; not NULL.
+/// @param peer       The peer's id.
+/// @param data       The message. NULL only with `len` 0. Not to be changed until it is released.
+/// @param len        Its bytes.
+/// @param tag        As for setowire_peer_send().
+/// @param release    Called exactly once with `data` and `user_data`, also if this call fails; in this version before
+///                   it returns. May be NULL.
+/// @param user_data  Passed to `release`, never looked at.
+/// @return As for setowire_peer_send().
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_peer_send_owned(
+    swarm: *mut setowire_swarm,
+    peer: u64,
+    data: *mut u8,
+    len: usize,
+    tag: u64,
+    release: setowire_release_cb,
+    user_data: *mut c_void,
+) -> i32 {
+    let lent = Lent { data, release, user_data };
+    guard("setowire_peer_send_owned", move || {
+        // SAFETY: the header asks for `len` readable bytes, until they are released.
+        unsafe { send(swarm, peer, lent.data(), len, tag) }
+    })
+}
+
+/// # Safety
+/// `data` is NULL or points to `len` readable bytes.
+unsafe fn send(swarm: *mut setowire_swarm, peer: u64, data: *const u8, len: usize, tag: u64) -> Result<i32> {
+    let swarm = handle::get(swarm)?;
+    check_message(len)?;
+    // SAFETY: the caller's promise.
+    let data = unsafe { pointer::bytes(data, len, "data")? };
+    swarm.send(PeerId(peer), data.to_vec(), tag)?;
+    Ok(0)
+}
+
+/// Memory of the caller's that is given back when this is dropped.
+struct Lent {
+    data: *mut u8,
+    release: setowire_release_cb,
+    user_data: *mut c_void,
+}
+
+impl Lent {
+    fn data(&self) -> *const u8 {
+        self.data
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            // SAFETY: the header asks for a function of this type that takes these two pointers.
+            unsafe { release(self.data.cast(), self.user_data) };
+        }
+    }
+}
+
+/// Tells how many bytes are queued to a peer and not yet sent.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param peer   The peer's id.
+/// @param bytes  Where the number is written, 0 on failure. Not NULL.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+///         SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_peer_buffered(swarm: *mut setowire_swarm, peer: u64, bytes: *mut usize) -> i32 {
+    guard("setowire_peer_buffered", || {
+        // SAFETY: the header asks for a place for a number.
+        let mut bytes = unsafe { Out::new(bytes, 0, "bytes")? };
+        bytes.set(handle::get(swarm)?.buffered(PeerId(peer))?);
+        Ok(0)
+    })
+}
+
+/// Tells what is known of a connected peer.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param peer   The peer's id.
+/// @param out    Filled, up to its struct_size. Zero on failure. Not NULL.
+/// @return 0, or SETOWIRE_ERR_INVALID (also: struct_size is not set), SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED,
+///         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_peer_info(
+    swarm: *mut setowire_swarm,
+    peer: u64,
+    out: *mut setowire_peer_info,
+) -> i32 {
+    let read = || Ok(describe(&handle::get(swarm)?.peer_info(PeerId(peer))?));
+    // SAFETY: the header asks for a struct of the size that it says.
+    guard("setowire_peer_info", || unsafe { pointer::fill(out, read) })
+}
+
+/// Copies the address that data to a peer goes to, such as "192.168.0.7:40001" or "[fe80::1]:40001".
+///
+/// @param swarm  The swarm; not NULL.
+/// @param peer   The peer's id.
+/// @param buf    Where to; cut to `cap` bytes, and ended with a zero byte if `cap` is not 0. NULL only with `cap` 0.
+/// @param cap    Bytes of `buf`; 64 are always enough.
+/// @return The length of the whole text without the zero byte, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND,
+///         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC; then `buf` holds an empty text.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_peer_address(
+    swarm: *mut setowire_swarm,
+    peer: u64,
+    buf: *mut c_char,
+    cap: usize,
+) -> i32 {
+    guard("setowire_peer_address", || {
+        // SAFETY: the header asks for `cap` writable bytes.
+        unsafe { pointer::copy_text("", buf, cap)? };
+        let address = handle::get(swarm)?.peer_info(PeerId(peer))?.address.to_string();
+        // SAFETY: as above.
+        unsafe { pointer::copy_text(&address, buf, cap) }
+    })
+}
+
+/// Ends the connection to a peer. Its DISCONNECTION event follows.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param peer   The peer's id.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+///         SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn setowire_peer_close(swarm: *mut setowire_swarm, peer: u64) -> i32 {
+    guard("setowire_peer_close", || {
+        handle::get(swarm)?.close_peer(PeerId(peer))?;
+        Ok(0)
+    })
+}
+
+fn describe(info: &PeerInfo) -> setowire_peer_info {
+    setowire_peer_info {
+        struct_size: 0,
+        loss_permille: info.loss_permille,
+        peer: info.id.0,
+        rtt_us: info.rtt.map_or(0, micros),
+        bytes_sent: info.bytes_sent,
+        bytes_received: info.bytes_received,
+        messages_sent: info.messages_sent,
+        messages_received: info.messages_received,
+        buffered: info.buffered as u64,
+        connect_us: micros(info.connect_time),
+        max_message: info.max_message as u64,
+        key: info.key.unwrap_or_default(),
+        legacy_id: info.legacy_id.unwrap_or_default(),
+        has_key: info.key.is_some(),
+        has_legacy_id: info.legacy_id.is_some(),
+        confirmed: info.confirmed,
+        client: info.client,
+        session: SETOWIRE_SESSION_P2P_V12,
+        source: source(info.source),
+        family: family(info.family),
+        reserved: [0; 5],
+    }
+}
+
+const fn source(source: Source) -> u8 {
+    match source {
+        Source::Incoming => SETOWIRE_SOURCE_INCOMING,
+        Source::Lan => SETOWIRE_SOURCE_LAN,
+        Source::Seed => SETOWIRE_SOURCE_SEED,
+        Source::Connect => SETOWIRE_SOURCE_CONNECT,
+        Source::Cache => SETOWIRE_SOURCE_CACHE,
+        Source::Pex => SETOWIRE_SOURCE_PEX,
+        Source::Reconnect => SETOWIRE_SOURCE_RECONNECT,
+    }
+}
+
+const fn family(family: Family) -> u8 {
+    match family {
+        Family::Unknown => SETOWIRE_FAMILY_UNKNOWN,
+        Family::JsOrPython => SETOWIRE_FAMILY_JS_OR_PYTHON,
+        Family::Cpp => SETOWIRE_FAMILY_CPP,
+        Family::Rust => SETOWIRE_FAMILY_RUST,
+    }
+}

@@ -1,0 +1,96 @@
+//! `setowire_swarm_join`, `_leave`, `_topics` and `setowire_topic_*`.
+//!
+//! A join makes a session of the topic, named by an id; a topic joined twice has two and is
+//! left when both are closed.
+
+use super::guard::guard;
+use super::handle;
+use super::pointer::{self, Out, OutList};
+use super::setowire_swarm;
+use crate::node::TopicId;
+
+/// Joins a topic: finds its other members and is found by them.
+///
+/// @param swarm     The swarm; not NULL.
+/// @param topic     32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
+/// @param len       32.
+/// @param topic_id  Where the id of this session is written, 0 on failure. Not NULL.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_REFUSED (too many topics), SETOWIRE_ERR_CLOSED,
+///         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_swarm_join(
+    swarm: *mut setowire_swarm,
+    topic: *const u8,
+    len: usize,
+    topic_id: *mut u64,
+) -> i32 {
+    guard("setowire_swarm_join", || {
+        // SAFETY: the header asks for a place for a number.
+        let mut topic_id = unsafe { Out::new(topic_id, 0, "topic_id")? };
+        let swarm = handle::get(swarm)?;
+        // SAFETY: the header asks for `len` readable bytes.
+        let topic = unsafe { pointer::array(topic, len, "topic")? };
+        topic_id.set(swarm.join(topic)?.0);
+        Ok(0)
+    })
+}
+
+/// Leaves a topic: ends all its sessions. Connected peers stay.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param topic  32 bytes; not NULL.
+/// @param len    32.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (it is not joined), SETOWIRE_ERR_CLOSED,
+///         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_swarm_leave(swarm: *mut setowire_swarm, topic: *const u8, len: usize) -> i32 {
+    guard("setowire_swarm_leave", || {
+        let swarm = handle::get(swarm)?;
+        // SAFETY: the header asks for `len` readable bytes.
+        let topic = unsafe { pointer::array(topic, len, "topic")? };
+        swarm.leave(&topic)?;
+        Ok(0)
+    })
+}
+
+/// Ends one session of a topic. The topic is left with its last session.
+///
+/// @param swarm     The swarm; not NULL.
+/// @param topic_id  The id that setowire_swarm_join() wrote.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+///         SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn setowire_topic_close(swarm: *mut setowire_swarm, topic_id: u64) -> i32 {
+    guard("setowire_topic_close", || {
+        handle::get(swarm)?.close_topic(TopicId(topic_id))?;
+        Ok(0)
+    })
+}
+
+/// Lists the sessions of topics.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param ids    Where up to `cap` ids are written. NULL only with `cap` 0.
+/// @param cap    Ids that fit there.
+/// @param count  Where the number of all sessions is written, 0 on failure. Not NULL.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_swarm_topics(
+    swarm: *mut setowire_swarm,
+    ids: *mut u64,
+    cap: usize,
+    count: *mut usize,
+) -> i32 {
+    guard("setowire_swarm_topics", || {
+        // SAFETY: the header asks for a place for a number, and for room for `cap` numbers.
+        let (mut count, mut list) = unsafe { (Out::new(count, 0, "count")?, OutList::new(ids, cap, "ids")?) };
+        let topics: Vec<u64> = handle::get(swarm)?.topics().into_iter().map(|topic| topic.0).collect();
+        list.append(&topics);
+        count.set(topics.len());
+        Ok(0)
+    })
+}

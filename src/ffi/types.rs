@@ -1,0 +1,276 @@
+//! The types and constants of the C interface.
+//!
+//! Opaque types have no fields here: what their pointers stand for is in `pointer` and
+//! `handle`. Structs that are filled for the caller begin with their size, grow only at
+//! the end and have no padding.
+
+use super::pointer::{Opaque, Sized32};
+use crate::config::Config;
+use crate::event::Record;
+use std::ffi::{c_char, c_void};
+
+/// The settings of a swarm to be made. Belongs to one thread at a time.
+#[repr(C)]
+pub struct setowire_config {
+    _private: [u8; 0],
+}
+
+/// A swarm. May be used by any thread at any time.
+#[repr(C)]
+pub struct setowire_swarm {
+    _private: [u8; 0],
+}
+
+/// An event. Belongs to one thread at a time.
+#[repr(C)]
+pub struct setowire_event {
+    _private: [u8; 0],
+}
+
+impl Opaque for setowire_config {
+    type Object = Config;
+}
+
+impl Opaque for setowire_event {
+    type Object = EventObject;
+}
+
+/// What a `setowire_event *` points to.
+pub struct EventObject {
+    pub(super) record: Record,
+    /// Made for the application, which frees it; else lent to a callback.
+    pub(super) owned: bool,
+}
+
+impl EventObject {
+    /// Data is followed by a zero byte that does not count, for programs that take it for text.
+    pub(super) fn new(mut record: Record, owned: bool) -> EventObject {
+        record.data.push(0);
+        EventObject { record, owned }
+    }
+}
+
+/// A peer answered: messages can be exchanged. The first event about this peer. Data: a JSON object with
+/// "peer", "id", "key", "address", "port", "source", "session", "security", "family", "confirmed", "client",
+/// "rtt_us", "connect_ms", "max_message" and "addresses".
+pub const SETOWIRE_EVENT_CONNECTION: u16 = 1;
+/// The peer is gone. The last event about it. Code: why; data: as for CONNECTION, and "reason".
+pub const SETOWIRE_EVENT_DISCONNECTION: u16 = 2;
+/// "confirmed", the address or the family of a peer changed. Data: as for CONNECTION.
+pub const SETOWIRE_EVENT_UPDATE: u16 = 3;
+/// A message of a peer. Data: its bytes. Flags: SETOWIRE_MESSAGE_CLEAR.
+pub const SETOWIRE_EVENT_MESSAGE: u16 = 4;
+/// There is room again after a send to this peer was refused with SETOWIRE_ERR_WOULD_BLOCK.
+pub const SETOWIRE_EVENT_WRITABLE: u16 = 5;
+/// An operation ended: a connect, or a send with a tag. Code: 0 or what went wrong; data: the detail, or for a
+/// connect that succeeded {"peer":ID}.
+pub const SETOWIRE_EVENT_OP_DONE: u16 = 6;
+/// The peers worth keeping for the next run changed. Data: JSON for setowire_config_set_peer_cache().
+pub const SETOWIRE_EVENT_PEERS: u16 = 7;
+/// Messages were dropped here because the queue was full. Data: {"messages":N,"total":M}.
+pub const SETOWIRE_EVENT_LOST: u16 = 8;
+/// The swarm ended. Its last event, and never masked. Code: 0 or the failure.
+pub const SETOWIRE_EVENT_CLOSED: u16 = 63;
+
+/// For masks: every kind of event, also later ones.
+pub const SETOWIRE_EVENTS_ALL: u64 = 0xFFFF_FFFF_FFFF_FFFF;
+/// Flag of a MESSAGE: it came unencrypted, anyone may have written it.
+pub const SETOWIRE_MESSAGE_CLEAR: u32 = 1;
+
+/// Time limit of a connect or a wait: none.
+pub const SETOWIRE_NO_TIMEOUT: u32 = 0xFFFF_FFFF;
+
+/// Session of a peer: the protocol of the older packages.
+pub const SETOWIRE_SESSION_P2P_V12: u8 = 1;
+
+/// Source of a peer: it dialled us.
+pub const SETOWIRE_SOURCE_INCOMING: u8 = 1;
+/// Source of a peer: a beacon on the local network.
+pub const SETOWIRE_SOURCE_LAN: u8 = 2;
+/// Source of a peer: a seed of the config.
+pub const SETOWIRE_SOURCE_SEED: u8 = 3;
+/// Source of a peer: setowire_swarm_connect().
+pub const SETOWIRE_SOURCE_CONNECT: u8 = 4;
+/// Source of a peer: the peer cache of an earlier run.
+pub const SETOWIRE_SOURCE_CACHE: u8 = 5;
+/// Source of a peer: told by a connected peer.
+pub const SETOWIRE_SOURCE_PEX: u8 = 6;
+/// Source of a peer: dialled again after it was lost.
+pub const SETOWIRE_SOURCE_RECONNECT: u8 = 7;
+
+/// Family of a peer: not known yet.
+pub const SETOWIRE_FAMILY_UNKNOWN: u8 = 0;
+/// Family of a peer: the JavaScript or Python package, or this library.
+pub const SETOWIRE_FAMILY_JS_OR_PYTHON: u8 = 1;
+/// Family of a peer: the C++ package.
+pub const SETOWIRE_FAMILY_CPP: u8 = 2;
+/// Family of a peer: the Rust package.
+pub const SETOWIRE_FAMILY_RUST: u8 = 3;
+
+/// Severity of a log line.
+pub const SETOWIRE_LOG_ERROR: u8 = 1;
+/// Severity of a log line.
+pub const SETOWIRE_LOG_WARN: u8 = 2;
+/// Severity of a log line.
+pub const SETOWIRE_LOG_INFO: u8 = 3;
+/// Severity of a log line.
+pub const SETOWIRE_LOG_DEBUG: u8 = 4;
+/// Severity of a log line.
+pub const SETOWIRE_LOG_TRACE: u8 = 5;
+
+/// Called with each event, on a thread of the swarm, one at a time and in order. The event is lent: it and its
+/// data end when the function returns. It may call every function that does not wait, also setowire_swarm_free().
+/// It must not throw, longjmp or end its thread.
+pub type setowire_event_cb = Option<
+    unsafe extern "C" fn(swarm: *mut setowire_swarm, event: *const setowire_event, user_data: *mut c_void),
+>;
+
+/// Called when `user_data` is not used any more: exactly once, on any thread.
+pub type setowire_destroy_cb = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+
+/// Called with each log line, on the library's log thread, one at a time. `target`: the part of the library;
+/// `message`: `len` bytes of UTF-8 and a zero byte; `time_us`: microseconds on a clock that never steps back.
+/// Both texts end when the function returns. It must not throw, longjmp or end its thread.
+pub type setowire_log_cb = Option<
+    unsafe extern "C" fn(
+        level: u8,
+        target: *const c_char,
+        message: *const c_char,
+        len: usize,
+        time_us: u64,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// Called when the library gives `data` back: exactly once, before the call it was given to returns.
+pub type setowire_release_cb = Option<unsafe extern "C" fn(data: *mut c_void, user_data: *mut c_void)>;
+
+/// Who and where a swarm is. Set `struct_size` to the size of the struct before the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct setowire_swarm_info {
+    /// In: the size of the struct. Out: the bytes that were filled.
+    pub struct_size: u32,
+    /// The UDP port over IPv4; 0: none.
+    pub port_v4: u16,
+    /// The UDP port over IPv6; 0: none.
+    pub port_v6: u16,
+    /// The Ed25519 public key.
+    pub key: [u8; 32],
+    /// The id that the older packages derive from the same seed.
+    pub legacy_id: [u8; 20],
+    /// 0.
+    pub reserved: u32,
+}
+
+/// Counters since the swarm began, and what it holds now. Set `struct_size` to the size of the struct before
+/// the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct setowire_swarm_stats {
+    /// In: the size of the struct. Out: the bytes that were filled.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Datagrams that left.
+    pub datagrams_sent: u64,
+    /// Datagrams that came.
+    pub datagrams_received: u64,
+    /// Bytes of datagrams that left.
+    pub bytes_sent: u64,
+    /// Bytes of datagrams that came.
+    pub bytes_received: u64,
+    /// Messages that left.
+    pub messages_sent: u64,
+    /// Messages that came.
+    pub messages_received: u64,
+    /// Messages that were given up: not repeatable, or their receiver left.
+    pub messages_lost: u64,
+    /// Datagrams that were no frame, not for us, replayed, or over a limit.
+    pub datagrams_rejected: u64,
+    /// Dials begun.
+    pub dials_started: u64,
+    /// Dials refused because too much was sent to an unverified address.
+    pub dials_refused_by_budget: u64,
+    /// CONNECTION events.
+    pub connections: u64,
+    /// DISCONNECTION events.
+    pub disconnections: u64,
+    /// Messages dropped because the event queue was full.
+    pub events_lost: u64,
+    /// Now: connected peers.
+    pub peers: u64,
+    /// Now: peers that have not answered yet.
+    pub unconfirmed: u64,
+    /// Now: dials.
+    pub dials: u64,
+    /// Now: operations.
+    pub ops: u64,
+    /// Now: sessions of topics.
+    pub topics: u64,
+    /// Now: bytes that wait to be sent.
+    pub buffered_bytes: u64,
+    /// Now: bytes of unfinished fragments.
+    pub reassembly_bytes: u64,
+}
+
+/// What is known of a connected peer. Set `struct_size` to the size of the struct before the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct setowire_peer_info {
+    /// In: the size of the struct. Out: the bytes that were filled.
+    pub struct_size: u32,
+    /// Of a thousand of our pings lately, so many were not answered.
+    pub loss_permille: u32,
+    /// The peer's id in this swarm.
+    pub peer: u64,
+    /// Smoothed round-trip time in microseconds; 0: not measured yet.
+    pub rtt_us: u64,
+    /// Bytes sent to it.
+    pub bytes_sent: u64,
+    /// Bytes that came from it.
+    pub bytes_received: u64,
+    /// Messages sent to it.
+    pub messages_sent: u64,
+    /// Messages that came from it.
+    pub messages_received: u64,
+    /// Bytes queued and not yet sent.
+    pub buffered: u64,
+    /// Microseconds from the first hint of it to the connection.
+    pub connect_us: u64,
+    /// The largest message it can take, in bytes.
+    pub max_message: u64,
+    /// Its Ed25519 key; zero if `has_key` is false.
+    pub key: [u8; 32],
+    /// Its id in the older packages; zero if `has_legacy_id` is false.
+    pub legacy_id: [u8; 20],
+    /// Whether `key` is known. Peers of the older packages have none.
+    pub has_key: bool,
+    /// Whether `legacy_id` is known.
+    pub has_legacy_id: bool,
+    /// A frame of it decrypted: it holds the key it claims.
+    pub confirmed: bool,
+    /// We dialled it; false: it dialled us.
+    pub client: bool,
+    /// SETOWIRE_SESSION_*.
+    pub session: u8,
+    /// SETOWIRE_SOURCE_*.
+    pub source: u8,
+    /// SETOWIRE_FAMILY_*.
+    pub family: u8,
+    /// 0.
+    pub reserved: [u8; 5],
+}
+
+macro_rules! sized {
+    ($($name:ident),*) => { $(
+        // SAFETY: `#[repr(C)]`, begins with the size; `tests/abi/layout.txt` shows that nothing is padded.
+        unsafe impl Sized32 for $name {
+            fn with_size(self, struct_size: u32) -> $name {
+                $name { struct_size, ..self }
+            }
+        }
+    )* };
+}
+
+sized!(setowire_swarm_info, setowire_swarm_stats, setowire_peer_info);
