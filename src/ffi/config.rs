@@ -136,10 +136,7 @@ pub unsafe extern "C" fn setowire_config_set_lan(config: *mut setowire_config, o
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn setowire_config_set_lan_interfaces(
-    config: *mut setowire_config,
-    names: *const c_char,
-) -> i32 {
+pub unsafe extern "C" fn setowire_config_set_lan_interfaces(config: *mut setowire_config, names: *const c_char) -> i32 {
     guard("setowire_config_set_lan_interfaces", || {
         // SAFETY: the header asks for text that ends with a zero byte.
         let names = unsafe { pointer::text(names, "names")? };

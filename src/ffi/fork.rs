@@ -1,13 +1,17 @@
 //! Tells a child made by `fork` from the process whose threads run the swarms.
 //!
-//! In: `pthread_atfork`. Out: a generation, raised in every child. What was made in
-//! an older generation belongs to a parent: its threads do not exist here.
-//! Invariants: the table of swarms is locked while the process forks, so that the
-//! child finds it whole; comparing generations is one atomic load.
+//! In: `pthread_atfork`. Out: a generation, raised in every child; what was made in an
+//! older one belongs to a parent, and its threads do not exist here. And `Global`, a lock
+//! for what the whole process shares.
+//! Invariants: every `Global` is held by the forking thread while the process forks, so
+//! the child finds it whole and free; comparing generations is one atomic load.
 
-use super::handle;
+use super::{handle, log};
 use once_cell::sync::OnceCell;
+use std::cell::UnsafeCell;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 static INSTALLED: OnceCell<()> = OnceCell::new();
@@ -23,14 +27,51 @@ pub fn generation() -> u32 {
 }
 
 extern "C" fn prepare() {
-    handle::lock_for_fork();
+    handle::TABLE.hold();
+    log::CURRENT.hold();
 }
 
 extern "C" fn parent() {
-    handle::unlock_after_fork();
+    log::CURRENT.release();
+    handle::TABLE.release();
 }
 
 extern "C" fn child() {
     GENERATION.fetch_add(1, Ordering::AcqRel);
-    handle::unlock_after_fork();
+    parent();
+}
+
+/// State of the process behind a lock that survives a fork. The lock is the standard library's: it keeps no
+/// table of parked threads, which in a child would name threads that do not exist.
+#[derive(Default)]
+pub struct Global<T: 'static> {
+    lock: RwLock<T>,
+    /// The lock, while the process forks.
+    held: UnsafeCell<Option<RwLockWriteGuard<'static, T>>>,
+}
+
+// SAFETY: `held` is only used by the thread that holds the lock, or in a child by its copy.
+unsafe impl<T: Send + Sync> Sync for Global<T> {}
+// SAFETY: as above; a value that is moved is not held.
+unsafe impl<T: Send> Send for Global<T> {}
+
+impl<T> Global<T> {
+    pub fn read(&self) -> impl Deref<Target = T> + '_ {
+        self.lock.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn write(&self) -> impl DerefMut<Target = T> + '_ {
+        self.lock.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hold(&'static self) {
+        let guard = self.lock.write().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: this thread holds the lock, so no other uses the place.
+        unsafe { *self.held.get() = Some(guard) };
+    }
+
+    fn release(&'static self) {
+        // SAFETY: this thread, or the one it is a copy of, took the lock in `hold`.
+        drop(unsafe { (*self.held.get()).take() });
+    }
 }

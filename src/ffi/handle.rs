@@ -7,20 +7,19 @@
 //! Invariants: the lock is held for the look-up only; a panic while a call uses a
 //! swarm ends that swarm and no other; a child made by `fork` gets `FORKED`.
 
-use super::{fork, pointer, setowire_swarm};
+use super::fork::{self, Global};
+use super::{pointer, setowire_swarm};
 use crate::error::{Code, Error, Result};
 use crate::runtime::Swarm;
 use once_cell::sync::Lazy;
-use std::cell::UnsafeCell;
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 type Table = HashMap<usize, Arc<Handle>>;
 
-// The standard library's lock, because it survives a fork (see `queue::sync`).
-static TABLE: Lazy<RwLock<Table>> = Lazy::new(RwLock::default);
+pub(super) static TABLE: Lazy<Global<Table>> = Lazy::new(Global::default);
 /// The next name. Multiples of 16, like addresses, and smaller than any.
 static NEXT: AtomicUsize = AtomicUsize::new(STEP);
 const STEP: usize = 16;
@@ -33,9 +32,9 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The pointer that stands for this swarm.
-    pub fn pointer(&self) -> *mut setowire_swarm {
-        pointer::name_only(self.name)
+    /// The address of the pointer that stands for this swarm.
+    pub fn name(&self) -> usize {
+        self.name
     }
 
     /// Whether it was made by a parent of this process.
@@ -45,23 +44,22 @@ impl Handle {
 }
 
 /// Puts a swarm into the table.
-pub fn insert(swarm: Swarm) -> Result<*mut setowire_swarm> {
+pub fn insert(swarm: Swarm) -> *mut setowire_swarm {
     let name = NEXT.fetch_add(STEP, Ordering::Relaxed);
     let handle = Arc::new(Handle { swarm, name, generation: fork::generation() });
-    let pointer = handle.pointer();
-    table().insert(name, handle);
-    Ok(pointer)
+    TABLE.write().insert(name, handle);
+    pointer::name_only(name)
 }
 
 /// Takes a swarm out of the table; calls that use it now keep it until they return.
 pub fn remove(swarm: *mut setowire_swarm) -> Option<Arc<Handle>> {
-    table().remove(&swarm.addr())
+    TABLE.write().remove(&swarm.addr())
 }
 
 /// The swarm that a pointer stands for.
 pub fn get(swarm: *const setowire_swarm) -> Result<Used> {
     let name = swarm.addr();
-    let found = TABLE.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+    let found = TABLE.read().get(&name).cloned();
     let Some(handle) = found else {
         return Err(match name {
             0 => pointer::is_null("swarm"),
@@ -73,8 +71,6 @@ pub fn get(swarm: *const setowire_swarm) -> Result<Used> {
     };
     if handle.is_inherited() {
         let detail = "swarm: it belongs to the parent process; make a new one after fork";
-        // The reference is given up without a drop: the swarm's threads do not exist here.
-        std::mem::forget(handle);
         return Err(Error::new(Code::Forked, detail));
     }
     let used = Used { handle, panicking: std::thread::panicking() };
@@ -110,27 +106,4 @@ impl Drop for Used {
             self.handle.swarm.fail();
         }
     }
-}
-
-fn table() -> RwLockWriteGuard<'static, Table> {
-    TABLE.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The lock, while the process forks.
-struct Held(UnsafeCell<Option<RwLockWriteGuard<'static, Table>>>);
-
-// SAFETY: only used by the thread that holds the table's lock.
-unsafe impl Sync for Held {}
-
-static HELD: Held = Held(UnsafeCell::new(None));
-
-pub fn lock_for_fork() {
-    let guard = table();
-    // SAFETY: this thread holds the lock, so no other uses the place.
-    unsafe { *HELD.0.get() = Some(guard) };
-}
-
-pub fn unlock_after_fork() {
-    // SAFETY: this thread, or in the child its copy, took the lock in `lock_for_fork`.
-    drop(unsafe { (*HELD.0.get()).take() });
 }

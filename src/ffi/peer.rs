@@ -11,7 +11,7 @@ use super::types::{
     SETOWIRE_SESSION_P2P_V12, SETOWIRE_SOURCE_CACHE, SETOWIRE_SOURCE_CONNECT, SETOWIRE_SOURCE_INCOMING,
     SETOWIRE_SOURCE_LAN, SETOWIRE_SOURCE_PEX, SETOWIRE_SOURCE_RECONNECT, SETOWIRE_SOURCE_SEED,
 };
-use super::{setowire_peer_info, setowire_release_cb, setowire_swarm};
+use super::{setowire_peer_details, setowire_release_cb, setowire_swarm};
 use crate::error::Result;
 use crate::event::micros;
 use crate::node::{Family, PeerId, PeerInfo, Source};
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn setowire_peer_buffered(swarm: *mut setowire_swarm, peer
 pub unsafe extern "C" fn setowire_peer_info(
     swarm: *mut setowire_swarm,
     peer: u64,
-    out: *mut setowire_peer_info,
+    out: *mut setowire_peer_details,
 ) -> i32 {
     let read = || Ok(describe(&handle::get(swarm)?.peer_info(PeerId(peer))?));
     // SAFETY: the header asks for a struct of the size that it says.
@@ -180,8 +180,8 @@ pub extern "C" fn setowire_peer_close(swarm: *mut setowire_swarm, peer: u64) -> 
     })
 }
 
-fn describe(info: &PeerInfo) -> setowire_peer_info {
-    setowire_peer_info {
+fn describe(info: &PeerInfo) -> setowire_peer_details {
+    setowire_peer_details {
         struct_size: 0,
         loss_permille: info.loss_permille,
         peer: info.id.0,

@@ -10,8 +10,8 @@ use super::pointer::{self, Out, OutList};
 use super::types::EventObject;
 use super::user_data::UserData;
 use super::{
-    setowire_config, setowire_destroy_cb, setowire_event_cb, setowire_swarm, setowire_swarm_info,
-    setowire_swarm_stats,
+    setowire_config, setowire_destroy_cb, setowire_event_cb, setowire_swarm, setowire_swarm_counters,
+    setowire_swarm_details,
 };
 use crate::config::{Config, limits};
 use crate::error::{Code, Error, Result};
@@ -250,10 +250,10 @@ pub unsafe extern "C" fn setowire_swarm_peers(
 ///         SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn setowire_swarm_info(swarm: *mut setowire_swarm, out: *mut setowire_swarm_info) -> i32 {
+pub unsafe extern "C" fn setowire_swarm_info(swarm: *mut setowire_swarm, out: *mut setowire_swarm_details) -> i32 {
     let read = || {
         let info = handle::get(swarm)?.info();
-        Ok(setowire_swarm_info {
+        Ok(setowire_swarm_details {
             struct_size: 0,
             port_v4: info.ports.v4.unwrap_or(0),
             port_v6: info.ports.v6.unwrap_or(0),
@@ -274,11 +274,11 @@ pub unsafe extern "C" fn setowire_swarm_info(swarm: *mut setowire_swarm, out: *m
 ///         SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn setowire_swarm_stats(swarm: *mut setowire_swarm, out: *mut setowire_swarm_stats) -> i32 {
+pub unsafe extern "C" fn setowire_swarm_stats(swarm: *mut setowire_swarm, out: *mut setowire_swarm_counters) -> i32 {
     let read = || {
         let swarm = handle::get(swarm)?;
         let stats = swarm.stats();
-        Ok(setowire_swarm_stats {
+        Ok(setowire_swarm_counters {
             struct_size: 0,
             reserved: 0,
             datagrams_sent: stats.datagrams_sent,

@@ -1,7 +1,7 @@
 //! The types and constants of the C interface.
 //!
-//! Opaque types have no fields here: what their pointers stand for is in `pointer` and
-//! `handle`. Structs that are filled for the caller begin with their size, grow only at
+//! Opaque types have no layout here (no `repr(C)`: the header only declares them); what their
+//! pointers stand for is in `pointer` and `handle`. Structs that are filled for the caller begin with their size, grow only at
 //! the end and have no padding.
 
 use super::pointer::{Opaque, Sized32};
@@ -10,19 +10,16 @@ use crate::event::Record;
 use std::ffi::{c_char, c_void};
 
 /// The settings of a swarm to be made. Belongs to one thread at a time.
-#[repr(C)]
 pub struct setowire_config {
     _private: [u8; 0],
 }
 
 /// A swarm. May be used by any thread at any time.
-#[repr(C)]
 pub struct setowire_swarm {
     _private: [u8; 0],
 }
 
 /// An event. Belongs to one thread at a time.
-#[repr(C)]
 pub struct setowire_event {
     _private: [u8; 0],
 }
@@ -121,9 +118,8 @@ pub const SETOWIRE_LOG_TRACE: u8 = 5;
 /// Called with each event, on a thread of the swarm, one at a time and in order. The event is lent: it and its
 /// data end when the function returns. It may call every function that does not wait, also setowire_swarm_free().
 /// It must not throw, longjmp or end its thread.
-pub type setowire_event_cb = Option<
-    unsafe extern "C" fn(swarm: *mut setowire_swarm, event: *const setowire_event, user_data: *mut c_void),
->;
+pub type setowire_event_cb =
+    Option<unsafe extern "C" fn(swarm: *mut setowire_swarm, event: *const setowire_event, user_data: *mut c_void)>;
 
 /// Called when `user_data` is not used any more: exactly once, on any thread.
 pub type setowire_destroy_cb = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
@@ -148,7 +144,7 @@ pub type setowire_release_cb = Option<unsafe extern "C" fn(data: *mut c_void, us
 /// Who and where a swarm is. Set `struct_size` to the size of the struct before the call.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct setowire_swarm_info {
+pub struct setowire_swarm_details {
     /// In: the size of the struct. Out: the bytes that were filled.
     pub struct_size: u32,
     /// The UDP port over IPv4; 0: none.
@@ -167,7 +163,7 @@ pub struct setowire_swarm_info {
 /// the call.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct setowire_swarm_stats {
+pub struct setowire_swarm_counters {
     /// In: the size of the struct. Out: the bytes that were filled.
     pub struct_size: u32,
     /// 0.
@@ -217,7 +213,7 @@ pub struct setowire_swarm_stats {
 /// What is known of a connected peer. Set `struct_size` to the size of the struct before the call.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct setowire_peer_info {
+pub struct setowire_peer_details {
     /// In: the size of the struct. Out: the bytes that were filled.
     pub struct_size: u32,
     /// Of a thousand of our pings lately, so many were not answered.
@@ -273,4 +269,4 @@ macro_rules! sized {
     )* };
 }
 
-sized!(setowire_swarm_info, setowire_swarm_stats, setowire_peer_info);
+sized!(setowire_swarm_details, setowire_swarm_counters, setowire_peer_details);

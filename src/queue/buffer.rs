@@ -181,6 +181,11 @@ impl EventBuffer {
         self.signal.as_ref().ok_or_else(|| std::io::ErrorKind::Other.into())
     }
 
+    /// Closes the descriptor, which a forked child shares with its parent.
+    pub fn abandon(&mut self) {
+        self.signal = None;
+    }
+
     fn wants(&self, kind: u16) -> bool {
         self.mask >> (kind & 63) & 1 == 1
     }

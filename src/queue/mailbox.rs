@@ -89,6 +89,13 @@ impl<B: Buffer, H> Mailbox<B, H> {
         result
     }
 
+    /// The same if the lock is free, and without telling anyone.
+    pub fn try_with(&self, change: impl FnOnce(&mut B)) {
+        if let Ok(mut state) = self.state.try_lock() {
+            change(&mut state.buffer);
+        }
+    }
+
     /// Waits for an item; no timeout: as long as it takes.
     pub fn wait(&self, timeout: Option<Duration>) -> Waited {
         let mut state = wait_until(&self.changed, self.lock(), timeout, |state| {

@@ -19,6 +19,7 @@ use crate::config::EventMask;
 use crate::error::{Code, Error, Result};
 use crate::event::{Record, kind};
 use crate::node::{Event, OpId};
+use crate::runtime::thread;
 use buffer::EventBuffer;
 use mailbox::{Buffer, Mailbox, Stop, Waited};
 use parking_lot::Mutex;
@@ -209,6 +210,12 @@ impl EventQueue {
         self.events.end();
     }
 
+    /// For a forked child: closes the descriptor that it inherited. The lock may be held by a thread that does not
+    /// exist here; then the descriptor stays open.
+    pub fn abandon(&self) {
+        self.events.try_with(EventBuffer::abandon);
+    }
+
     fn decide(&self, wanted: Consumer) -> Result<()> {
         let undecided = Consumer::Undecided as u8;
         let order = Ordering::AcqRel;
@@ -230,7 +237,7 @@ impl EventQueue {
             return Ok(());
         }
         let (events, afterwards) = (self.events.clone(), self.afterwards.clone());
-        let thread = std::thread::Builder::new().name("setowire-events".to_owned()).spawn(move || {
+        *dispatcher = Some(thread::start("setowire-events", move || {
             events.dispatch(|handler, record| {
                 if handler.mask >> (record.kind & 63) & 1 == 1 {
                     (handler.callback)(record);
@@ -241,9 +248,7 @@ impl EventQueue {
             if let Some(last) = last {
                 last();
             }
-        });
-        let refused = |e| Error::new(Code::Internal, format!("the system refused a thread: {e}"));
-        *dispatcher = Some(thread.map_err(refused)?);
+        })?);
         Ok(())
     }
 }

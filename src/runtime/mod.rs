@@ -9,7 +9,7 @@
 //! system call that waits. No failure of a socket ends the thread; a panic ends this swarm
 //! and no other.
 
-mod clock;
+pub(crate) mod clock;
 mod driver;
 mod interfaces;
 mod lan;
@@ -20,7 +20,7 @@ mod sockopt;
 mod swarm;
 #[cfg(test)]
 mod tests;
-mod thread;
+pub(crate) mod thread;
 mod udp;
 
 pub use shared::IoStats;

@@ -50,9 +50,14 @@ where
         // A look-up may hang in the system's resolver: nobody waits for it.
         runtime.shutdown_background();
     };
+    start("setowire", body)
+}
+
+/// Starts a thread that the host's signal handlers stay away from.
+pub fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     // A new thread inherits the signal mask, so it is blocked before there is one.
     let mask = SignalMask::block_all();
-    let thread = std::thread::Builder::new().name("setowire".to_owned()).spawn(body);
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
     drop(mask);
     thread.map_err(|e| Error::new(Code::Internal, format!("the system refused a thread: {e}")))
 }

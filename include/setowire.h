@@ -1,0 +1,1143 @@
+/*
+ * Setowire: programs find each other by topic and talk directly.
+ *
+ * Two copies of this program, on one machine or one local network, greet each other. Build it with `cc
+ * hello.c -lsetowire`. An argument names the network interfaces to use; "lo" keeps it on this machine.
+ *
+ *     #include <setowire.h>
+ *     #include <stdio.h>
+ *
+ *     // Called with one event after the other, on a thread of the swarm.
+ *     static void on_event(setowire_swarm *swarm, const setowire_event *event, void *user_data) {
+ *         unsigned long long peer = setowire_event_peer(event);
+ *         size_t len = 0;
+ *         const char *data = (const char *)setowire_event_data(event, &len);
+ *         (void)user_data;
+ *         switch (setowire_event_kind(event)) {
+ *         case SETOWIRE_EVENT_CONNECTION:
+ *             printf("met peer %llu: %s\n", peer, data);
+ *             setowire_peer_send(swarm, peer, (const uint8_t *)"hello", 5, 0);
+ *             break;
+ *         case SETOWIRE_EVENT_MESSAGE:
+ *             printf("peer %llu says %.*s\n", peer, (int)len, data);
+ *             break;
+ *         }
+ *         fflush(stdout);
+ *     }
+ *
+ *     int main(int argc, char **argv) {
+ *         uint8_t topic[32] = "any 32 bytes, better a SHA-256"; // who joins the same topic meets
+ *         uint64_t topic_id = 0;
+ *         setowire_config *config = setowire_config_new();
+ *         setowire_swarm *swarm = NULL;
+ *         int failed = setowire_config_set_lan_interfaces(config, argc > 1 ? argv[1] : "") < 0
+ *                   || setowire_swarm_new(config, &swarm) < 0
+ *                   || setowire_swarm_set_callback(swarm, SETOWIRE_EVENTS_ALL, on_event, NULL, NULL) < 0
+ *                   || setowire_swarm_join(swarm, topic, sizeof topic, &topic_id) < 0;
+ *         if (failed) {
+ *             char why[256];
+ *             setowire_last_error_message(why, sizeof why);
+ *             fprintf(stderr, "%s\n", why);
+ *         } else {
+ *             getchar(); // until Enter, or the end of the input
+ *         }
+ *         setowire_swarm_free(swarm);
+ *         setowire_config_free(config);
+ *         return failed;
+ *     }
+ *
+ * OBJECTS. A config, a swarm and an event from setowire_event_next() are yours: you make them and free them, once.
+ * Everything that comes and goes by itself is a number: peers, topic sessions, operations. A number is never used twice
+ * within a swarm, 0 is none, and one whose owner is gone gives SETOWIRE_ERR_NOT_FOUND. The library copies what you pass
+ * in, unless a function says otherwise. Texts are UTF-8 and end with a zero byte.
+ *
+ * EVENTS. Whatever happens is an event in the swarm's queue: peers that come and go, messages, the end of what you began.
+ * It is read in one of three ways, and the first one used decides:
+ *   - a callback: setowire_swarm_set_callback(), as above;
+ *   - an event loop: setowire_event_fd() gives a descriptor to poll, setowire_event_drain() copies many events at once;
+ *   - a thread of yours: setowire_event_wait(), then setowire_event_next() or setowire_event_drain().
+ * The queue is bounded. Messages that find no room are dropped and a LOST event counts them; other events are not lost.
+ *
+ * THREADS. Every function may be called on any thread at any time, unless it says otherwise; a config and an event belong
+ * to one thread at a time. A swarm calls you on one thread of its own, never twice at once, and holds no lock meanwhile:
+ * in a callback every function is allowed but setowire_event_wait(). Take your time there: the network does not wait for
+ * you. A callback must not throw, longjmp or end its thread.
+ *
+ * ERRORS. Functions that return int32_t give 0 or a count, or a negative SETOWIRE_ERR_* number; for the text see
+ * setowire_last_error_message(). What goes wrong later comes with its own number and text in an event. When a call fails,
+ * what it was to write is 0 or NULL. NULL and wrong values are errors and not crashes; so is a swarm that was freed.
+ *
+ * CLOSING. setowire_swarm_close() begins the end and returns; the CLOSED event is the last. setowire_swarm_free() closes
+ * if you did not, waits, and when it returns nothing of the swarm runs any more. It may be called at any time on any
+ * thread, in a callback too.
+ *
+ * FORK. A swarm does not live on in a child process: there its calls return SETOWIRE_ERR_FORKED. New ones may be made.
+ */
+
+#ifndef SETOWIRE_H
+#define SETOWIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define SETOWIRE_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#define SETOWIRE_API __attribute__((visibility("default")))
+#else
+#define SETOWIRE_API
+#endif
+
+/** The version of this header. */
+#define SETOWIRE_VERSION_MAJOR 0
+#define SETOWIRE_VERSION_MINOR 1
+#define SETOWIRE_VERSION_PATCH 0
+/** To be compared with setowire_version_number(). */
+#define SETOWIRE_VERSION_NUMBER \
+    (SETOWIRE_VERSION_MAJOR * 65536 + SETOWIRE_VERSION_MINOR * 256 + SETOWIRE_VERSION_PATCH)
+
+/** The bit of a kind of event in a mask. */
+#define SETOWIRE_EVENT_BIT(kind) (UINT64_C(1) << (kind))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Errors ---------------------------------------------------------------------------------------------- */
+
+/** A parameter has a value that is not allowed; the message names it. */
+#define SETOWIRE_ERR_INVALID (-1)
+
+/** The id names nothing that is alive: a peer that left, an operation that ended. */
+#define SETOWIRE_ERR_NOT_FOUND (-2)
+
+/** The swarm, topic or peer is closed. */
+#define SETOWIRE_ERR_CLOSED (-3)
+
+/** A bounded queue is full: try again after the WRITABLE event, or after reading events. */
+#define SETOWIRE_ERR_WOULD_BLOCK (-4)
+
+/** The time that was given ran out. */
+#define SETOWIRE_ERR_TIMED_OUT (-5)
+
+/** The operation was cancelled. */
+#define SETOWIRE_ERR_CANCELLED (-6)
+
+/** The buffer is too small; the needed size is reported. */
+#define SETOWIRE_ERR_TOO_SMALL (-7)
+
+/** A call that waits was made inside a callback of the same swarm. */
+#define SETOWIRE_ERR_WOULD_DEADLOCK (-8)
+
+/** The swarm was made before a fork and is used in the child: make a new one there. */
+#define SETOWIRE_ERR_FORKED (-9)
+
+/** A bug of the library was caught; the swarm it happened in is ended. Please report it. */
+#define SETOWIRE_ERR_PANIC (-10)
+
+/** The operating system refused something the library cannot do without. */
+#define SETOWIRE_ERR_INTERNAL (-11)
+
+/** The system said no: a port in use, a missing right. */
+#define SETOWIRE_ERR_PERMISSION (-12)
+
+/** Nobody answered at any known address. */
+#define SETOWIRE_ERR_UNREACHABLE (-100)
+
+/** The other side, or a limit of this one, refused. */
+#define SETOWIRE_ERR_REFUSED (-101)
+
+/** A name could not be resolved to an address. */
+#define SETOWIRE_ERR_RESOLVE (-102)
+
+/** A key or id is not what it claims to be. */
+#define SETOWIRE_ERR_BAD_KEY (-200)
+
+/** The message is larger than this peer can take. */
+#define SETOWIRE_ERR_TOO_LARGE (-300)
+
+/**
+ * Copies the text of the last call that failed on this thread. A call that succeeds leaves it alone.
+ *
+ * @param buf  Where to; cut to `cap` bytes, and ended with a zero byte if `cap` is not 0. NULL only with `cap` 0.
+ * @param cap  Bytes of `buf`.
+ * @return The length of the whole text without the zero byte (0: nothing failed yet), or SETOWIRE_ERR_INVALID,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_last_error_message(char *buf,
+                                    size_t cap);
+
+/**
+ * The name of an error code, such as "NOT_FOUND".
+ *
+ * @return Text that is always valid and never NULL: "OK" for 0 and above, "UNKNOWN" for codes this version does
+ *         not know.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+const char *setowire_error_name(int32_t code);
+
+/**
+ * One sentence that explains an error code.
+ *
+ * @return Text that is always valid and never NULL.
+ * @since 0.1.0
+ */
+SETOWIRE_API const char *setowire_error_string(int32_t code);
+
+/* ---- Types and constants --------------------------------------------------------------------------------- */
+
+/**
+ * A peer answered: messages can be exchanged. The first event about this peer. Data: a JSON object with
+ * "peer", "id", "key", "address", "port", "source", "session", "security", "family", "confirmed", "client",
+ * "rtt_us", "connect_ms", "max_message" and "addresses".
+ */
+#define SETOWIRE_EVENT_CONNECTION 1
+
+/** The peer is gone. The last event about it. Code: why; data: as for CONNECTION, and "reason". */
+#define SETOWIRE_EVENT_DISCONNECTION 2
+
+/** "confirmed", the address or the family of a peer changed. Data: as for CONNECTION. */
+#define SETOWIRE_EVENT_UPDATE 3
+
+/** A message of a peer. Data: its bytes. Flags: SETOWIRE_MESSAGE_CLEAR. */
+#define SETOWIRE_EVENT_MESSAGE 4
+
+/** There is room again after a send to this peer was refused with SETOWIRE_ERR_WOULD_BLOCK. */
+#define SETOWIRE_EVENT_WRITABLE 5
+
+/**
+ * An operation ended: a connect, or a send with a tag. Code: 0 or what went wrong; data: the detail, or for a
+ * connect that succeeded {"peer":ID}.
+ */
+#define SETOWIRE_EVENT_OP_DONE 6
+
+/** The peers worth keeping for the next run changed. Data: JSON for setowire_config_set_peer_cache(). */
+#define SETOWIRE_EVENT_PEERS 7
+
+/** Messages were dropped here because the queue was full. Data: {"messages":N,"total":M}. */
+#define SETOWIRE_EVENT_LOST 8
+
+/** The swarm ended. Its last event, and never masked. Code: 0 or the failure. */
+#define SETOWIRE_EVENT_CLOSED 63
+
+/** For masks: every kind of event, also later ones. */
+#define SETOWIRE_EVENTS_ALL 18446744073709551615ull
+
+/** Flag of a MESSAGE: it came unencrypted, anyone may have written it. */
+#define SETOWIRE_MESSAGE_CLEAR 1
+
+/** Time limit of a connect or a wait: none. */
+#define SETOWIRE_NO_TIMEOUT 4294967295
+
+/** Session of a peer: the protocol of the older packages. */
+#define SETOWIRE_SESSION_P2P_V12 1
+
+/** Source of a peer: it dialled us. */
+#define SETOWIRE_SOURCE_INCOMING 1
+
+/** Source of a peer: a beacon on the local network. */
+#define SETOWIRE_SOURCE_LAN 2
+
+/** Source of a peer: a seed of the config. */
+#define SETOWIRE_SOURCE_SEED 3
+
+/** Source of a peer: setowire_swarm_connect(). */
+#define SETOWIRE_SOURCE_CONNECT 4
+
+/** Source of a peer: the peer cache of an earlier run. */
+#define SETOWIRE_SOURCE_CACHE 5
+
+/** Source of a peer: told by a connected peer. */
+#define SETOWIRE_SOURCE_PEX 6
+
+/** Source of a peer: dialled again after it was lost. */
+#define SETOWIRE_SOURCE_RECONNECT 7
+
+/** Family of a peer: not known yet. */
+#define SETOWIRE_FAMILY_UNKNOWN 0
+
+/** Family of a peer: the JavaScript or Python package, or this library. */
+#define SETOWIRE_FAMILY_JS_OR_PYTHON 1
+
+/** Family of a peer: the C++ package. */
+#define SETOWIRE_FAMILY_CPP 2
+
+/** Family of a peer: the Rust package. */
+#define SETOWIRE_FAMILY_RUST 3
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_ERROR 1
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_WARN 2
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_INFO 3
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_DEBUG 4
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_TRACE 5
+
+/** The settings of a swarm to be made. Belongs to one thread at a time. */
+typedef struct setowire_config setowire_config;
+
+/** An event. Belongs to one thread at a time. */
+typedef struct setowire_event setowire_event;
+
+/** A swarm. May be used by any thread at any time. */
+typedef struct setowire_swarm setowire_swarm;
+
+/**
+ * Called with each event, on a thread of the swarm, one at a time and in order. The event is lent: it and its
+ * data end when the function returns. It may call every function that does not wait, also setowire_swarm_free().
+ * It must not throw, longjmp or end its thread.
+ */
+typedef void (*setowire_event_cb)(struct setowire_swarm *swarm,
+                                  const struct setowire_event *event,
+                                  void *user_data);
+
+/** Called when `user_data` is not used any more: exactly once, on any thread. */
+typedef void (*setowire_destroy_cb)(void *user_data);
+
+/**
+ * Called with each log line, on the library's log thread, one at a time. `target`: the part of the library;
+ * `message`: `len` bytes of UTF-8 and a zero byte; `time_us`: microseconds on a clock that never steps back.
+ * Both texts end when the function returns. It must not throw, longjmp or end its thread.
+ */
+typedef void (*setowire_log_cb)(uint8_t level,
+                                const char *target,
+                                const char *message,
+                                size_t len,
+                                uint64_t time_us,
+                                void *user_data);
+
+/** Called when the library gives `data` back: exactly once, before the call it was given to returns. */
+typedef void (*setowire_release_cb)(void *data, void *user_data);
+
+/** Who and where a swarm is. Set `struct_size` to the size of the struct before the call. */
+typedef struct setowire_swarm_details {
+    /** In: the size of the struct. Out: the bytes that were filled. */
+    uint32_t struct_size;
+    /** The UDP port over IPv4; 0: none. */
+    uint16_t port_v4;
+    /** The UDP port over IPv6; 0: none. */
+    uint16_t port_v6;
+    /** The Ed25519 public key. */
+    uint8_t key[32];
+    /** The id that the older packages derive from the same seed. */
+    uint8_t legacy_id[20];
+    /** 0. */
+    uint32_t reserved;
+} setowire_swarm_details;
+
+/**
+ * Counters since the swarm began, and what it holds now. Set `struct_size` to the size of the struct before
+ * the call.
+ */
+typedef struct setowire_swarm_counters {
+    /** In: the size of the struct. Out: the bytes that were filled. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Datagrams that left. */
+    uint64_t datagrams_sent;
+    /** Datagrams that came. */
+    uint64_t datagrams_received;
+    /** Bytes of datagrams that left. */
+    uint64_t bytes_sent;
+    /** Bytes of datagrams that came. */
+    uint64_t bytes_received;
+    /** Messages that left. */
+    uint64_t messages_sent;
+    /** Messages that came. */
+    uint64_t messages_received;
+    /** Messages that were given up: not repeatable, or their receiver left. */
+    uint64_t messages_lost;
+    /** Datagrams that were no frame, not for us, replayed, or over a limit. */
+    uint64_t datagrams_rejected;
+    /** Dials begun. */
+    uint64_t dials_started;
+    /** Dials refused because too much was sent to an unverified address. */
+    uint64_t dials_refused_by_budget;
+    /** CONNECTION events. */
+    uint64_t connections;
+    /** DISCONNECTION events. */
+    uint64_t disconnections;
+    /** Messages dropped because the event queue was full. */
+    uint64_t events_lost;
+    /** Now: connected peers. */
+    uint64_t peers;
+    /** Now: peers that have not answered yet. */
+    uint64_t unconfirmed;
+    /** Now: dials. */
+    uint64_t dials;
+    /** Now: operations. */
+    uint64_t ops;
+    /** Now: sessions of topics. */
+    uint64_t topics;
+    /** Now: bytes that wait to be sent. */
+    uint64_t buffered_bytes;
+    /** Now: bytes of unfinished fragments. */
+    uint64_t reassembly_bytes;
+} setowire_swarm_counters;
+
+/** What is known of a connected peer. Set `struct_size` to the size of the struct before the call. */
+typedef struct setowire_peer_details {
+    /** In: the size of the struct. Out: the bytes that were filled. */
+    uint32_t struct_size;
+    /** Of a thousand of our pings lately, so many were not answered. */
+    uint32_t loss_permille;
+    /** The peer's id in this swarm. */
+    uint64_t peer;
+    /** Smoothed round-trip time in microseconds; 0: not measured yet. */
+    uint64_t rtt_us;
+    /** Bytes sent to it. */
+    uint64_t bytes_sent;
+    /** Bytes that came from it. */
+    uint64_t bytes_received;
+    /** Messages sent to it. */
+    uint64_t messages_sent;
+    /** Messages that came from it. */
+    uint64_t messages_received;
+    /** Bytes queued and not yet sent. */
+    uint64_t buffered;
+    /** Microseconds from the first hint of it to the connection. */
+    uint64_t connect_us;
+    /** The largest message it can take, in bytes. */
+    uint64_t max_message;
+    /** Its Ed25519 key; zero if `has_key` is false. */
+    uint8_t key[32];
+    /** Its id in the older packages; zero if `has_legacy_id` is false. */
+    uint8_t legacy_id[20];
+    /** Whether `key` is known. Peers of the older packages have none. */
+    bool has_key;
+    /** Whether `legacy_id` is known. */
+    bool has_legacy_id;
+    /** A frame of it decrypted: it holds the key it claims. */
+    bool confirmed;
+    /** We dialled it; false: it dialled us. */
+    bool client;
+    /** SETOWIRE_SESSION_*. */
+    uint8_t session;
+    /** SETOWIRE_SOURCE_*. */
+    uint8_t source;
+    /** SETOWIRE_FAMILY_*. */
+    uint8_t family;
+    /** 0. */
+    uint8_t reserved[5];
+} setowire_peer_details;
+
+/* ---- Config: the settings of a swarm --------------------------------------------------------------------- */
+
+/**
+ * Makes a config with the default of every option.
+ *
+ * @return The config, owned by the caller: to be freed with setowire_config_free(). NULL if a bug was caught.
+ * @since 0.1.0
+ */
+SETOWIRE_API setowire_config *setowire_config_new(void);
+
+/**
+ * Frees a config. Swarms made from it keep their copy.
+ *
+ * @param config  Not used any more after the call. NULL is ignored.
+ * @since 0.1.0
+ */
+SETOWIRE_API void setowire_config_free(setowire_config *config);
+
+/**
+ * Sets an option by its name, as read from a file.
+ *
+ * Names: "seed", "bind", "max_peers", "lan", "lan_interfaces", "seeds", "peer_cache", "clear_fragments",
+ * "send_buffer", "event_queue_items", "event_queue_bytes", "event_mask". Values: numbers in decimal, "true" or
+ * "false", lists separated by commas.
+ *
+ * @param config  The config; not NULL.
+ * @param name    The option; not NULL, UTF-8.
+ * @param value   Its value; not NULL, UTF-8. Copied.
+ * @return 0, or SETOWIRE_ERR_INVALID (the message names the option and what it takes), SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_config_set(setowire_config *config,
+                            const char *name,
+                            const char *value);
+
+/**
+ * Sets the seed that the swarm's keys are made from: the same seed is the same identity. Without it every swarm
+ * has a new one.
+ *
+ * @param config  The config; not NULL.
+ * @param seed    32 random bytes, or 64 hexadecimal digits. Copied; secret.
+ * @param len     32 or 64.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_config_set_identity_seed(setowire_config *config,
+                                          const uint8_t *seed,
+                                          size_t len);
+
+/**
+ * Adds an address to bind to, at most one of IPv4 and one of IPv6. Without it both families are used, on any port.
+ *
+ * @param config  The config; not NULL.
+ * @param addr    Such as "0.0.0.0:0" or "[::]:4000"; port 0: any. Not NULL. Copied.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_config_set_bind_addr(setowire_config *config,
+                                      const char *addr);
+
+/**
+ * Sets how many peers may be connected, both directions. Default: 100.
+ *
+ * @param config  The config; not NULL.
+ * @param peers   1 to 10,000.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_config_set_max_peers(setowire_config *config, uint32_t peers);
+
+/**
+ * Switches the search on the local network on or off. Default: on.
+ *
+ * @param config  The config; not NULL.
+ * @param on      Whether to send and hear beacons.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_config_set_lan(setowire_config *config, bool on);
+
+/**
+ * Names the interfaces for beacons. Default: every one that can multicast. Loopback ("lo") cannot, as far as the
+ * system tells, and is used when it is named.
+ *
+ * @param config  The config; not NULL.
+ * @param names   Separated by commas; "": the default. Not NULL. Copied.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_config_set_lan_interfaces(setowire_config *config,
+                                           const char *names);
+
+/**
+ * Adds a peer that is dialled whenever a topic is joined.
+ *
+ * @param config     The config; not NULL.
+ * @param host_port  Such as "example.org:4000" or "[2001:db8::1]:4000"; not NULL. Copied.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_config_add_seed(setowire_config *config, const char *host_port);
+
+/**
+ * Takes in the peers of an earlier run.
+ *
+ * @param config  The config; not NULL.
+ * @param json    The data of the last PEERS event; not NULL. Copied.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_config_set_peer_cache(setowire_config *config, const char *json);
+
+/**
+ * Allows messages too large for one datagram to be sent to peers of the older packages as unencrypted fragments.
+ * Default: off; such a message is refused with SETOWIRE_ERR_TOO_LARGE.
+ *
+ * @param config  The config; not NULL.
+ * @param on      Whether that is allowed.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_config_set_clear_fragments(setowire_config *config,
+                                            bool on);
+
+/**
+ * Sets how many bytes may wait for one peer. Default: 4 MiB.
+ *
+ * @param config  The config; not NULL.
+ * @param bytes   65,536 to 1,073,741,824.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_config_set_send_buffer(setowire_config *config, size_t bytes);
+
+/**
+ * Sets how many messages may wait for the application, and their bytes. Default: 16,384 and 32 MiB. Other events
+ * have room of their own and are never dropped.
+ *
+ * @param config  The config; not NULL.
+ * @param items   16 to 16,777,216.
+ * @param bytes   131,072 to 4,294,967,296.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_config_set_event_queue(setowire_config *config,
+                                        size_t items,
+                                        size_t bytes);
+
+/**
+ * Sets the kinds of events that are wanted; others cost nothing. CLOSED always comes. Default: all.
+ *
+ * @param config  The config; not NULL.
+ * @param mask    SETOWIRE_EVENT_BIT() of each kind, or SETOWIRE_EVENTS_ALL. Bits of unknown kinds are ignored.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_config_set_event_mask(setowire_config *config,
+                                       uint64_t mask);
+
+/* ---- Swarm: making, closing, callbacks, connecting, broadcasting ----------------------------------------- */
+
+/**
+ * Makes a swarm and starts it. Its events wait until somebody reads them.
+ *
+ * @param config  Copied. NULL: all defaults.
+ * @param out     Where the swarm is written, owned by the caller: to be freed with setowire_swarm_free(). NULL is
+ *                written on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PERMISSION (an address cannot be bound), SETOWIRE_ERR_INTERNAL
+ *         (the system refused sockets or a thread), SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_new(const setowire_config *config,
+                           setowire_swarm **out);
+
+/**
+ * Begins the end of a swarm and returns at once. No work is accepted any more, what is queued leaves, operations
+ * complete, and exactly one CLOSED event is the last. Calling it again changes nothing.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_close(setowire_swarm *swarm);
+
+/**
+ * Closes a swarm if that was not done, waits for its threads, and frees it. A callback still gets the completions
+ * and disconnections that are left, but no messages, and CLOSED. When this returns no callback is running, none
+ * will run, and `destroy` was called. Calls of other threads that use the swarm now or later return
+ * SETOWIRE_ERR_CLOSED.
+ *
+ * Inside a callback of this swarm it returns at once, nothing more is handed over, and the rest happens when the
+ * callback returns. Outside, do not hold a lock that the callback takes.
+ *
+ * Threading: any thread; waits for less than two seconds, and for the callback.
+ *
+ * @param swarm  NULL, and a swarm that was freed before, are ignored. In the child of a fork nothing is waited
+ *               for; the sockets that the child inherited are closed.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+void setowire_swarm_free(setowire_swarm *swarm);
+
+/**
+ * Has events handed to a function, on a thread of the swarm. The first use decides: a swarm whose events are read
+ * with setowire_event_next(), _drain(), _wait() or _fd() takes no callback, and the other way round.
+ *
+ * A later call replaces the function. When it returns, the old one is not running and its `destroy` was called;
+ * inside the old one itself, that happens when it returns. Events that come while there is no function wait.
+ *
+ * Threading: any thread; waits for a running callback, unless called by it. Do not hold a lock that it takes.
+ *
+ * @param swarm      The swarm; not NULL.
+ * @param kind_mask  SETOWIRE_EVENT_BIT() of each kind, or SETOWIRE_EVENTS_ALL. CLOSED always comes, other kinds
+ *                   outside the mask are thrown away.
+ * @param cb         The function. NULL: none any more; `user_data` is destroyed at once.
+ * @param user_data  Passed to `cb`, never looked at. It must be usable on any thread.
+ * @param destroy    Called exactly once with `user_data` when it is not used any more, also if this call fails. May
+ *                   be NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: events are read from the queue), SETOWIRE_ERR_CLOSED (it is being
+ *         freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_INTERNAL (the system refused a thread), SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_set_callback(setowire_swarm *swarm,
+                                    uint64_t kind_mask,
+                                    setowire_event_cb cb,
+                                    void *user_data,
+                                    setowire_destroy_cb destroy);
+
+/**
+ * Dials an address. Returns at once; exactly one OP_DONE event with the operation's id and the tag follows, also
+ * when the swarm is closed. It may come before this call returns.
+ *
+ * @param swarm       The swarm; not NULL.
+ * @param addr        "host:port" or "[IPv6]:port"; not NULL. Copied.
+ * @param timeout_ms  Milliseconds until it fails with SETOWIRE_ERR_TIMED_OUT; 0: the default (10 s),
+ *                    SETOWIRE_NO_TIMEOUT: none.
+ * @param tag         A number of the caller's that the event repeats.
+ * @param op          Where the operation's id is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (too many operations, or too many completions not
+ *         read), SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. The event's code: 0,
+ *         SETOWIRE_ERR_UNREACHABLE, _TIMED_OUT, _RESOLVE, _REFUSED, _CANCELLED, _CLOSED or _PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_connect(setowire_swarm *swarm,
+                               const char *addr,
+                               uint32_t timeout_ms,
+                               uint64_t tag,
+                               uint64_t *op);
+
+/**
+ * Asks for the end of an operation. Its OP_DONE event still comes, with SETOWIRE_ERR_CANCELLED, or with success if
+ * that was faster.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param op     The operation's id.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (it ended already), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_op_cancel(setowire_swarm *swarm,
+                           uint64_t op);
+
+/**
+ * Sends a message to all connected peers.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param data   The message. NULL only with `len` 0. Copied.
+ * @param len    Its bytes.
+ * @return The number of peers it was queued for, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_TOO_LARGE,
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_swarm_broadcast(setowire_swarm *swarm, const uint8_t *data, size_t len);
+
+/**
+ * Lists the connected peers.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param ids    Where up to `cap` ids are written. NULL only with `cap` 0.
+ * @param cap    Ids that fit there.
+ * @param count  Where the number of all connected peers is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_swarm_peers(setowire_swarm *swarm, uint64_t *ids, size_t cap, size_t *count);
+
+/**
+ * Tells who and where a swarm is.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param out    Filled, up to its struct_size. Zero on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: struct_size is not set), SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_info(setowire_swarm *swarm,
+                            setowire_swarm_details *out);
+
+/**
+ * Tells what a swarm did and holds.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param out    Filled, up to its struct_size. Zero on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: struct_size is not set), SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_stats(setowire_swarm *swarm,
+                             setowire_swarm_counters *out);
+
+/**
+ * Tells the swarm that the network changed (an interface came, the machine woke up). It notices by itself within
+ * seconds; this makes it look at once.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_network_changed(setowire_swarm *swarm);
+
+/* ---- Topics ---------------------------------------------------------------------------------------------- */
+
+/**
+ * Joins a topic: finds its other members and is found by them.
+ *
+ * @param swarm     The swarm; not NULL.
+ * @param topic     32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
+ * @param len       32.
+ * @param topic_id  Where the id of this session is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_REFUSED (too many topics), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_join(setowire_swarm *swarm,
+                            const uint8_t *topic,
+                            size_t len,
+                            uint64_t *topic_id);
+
+/**
+ * Leaves a topic: ends all its sessions. Connected peers stay.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param topic  32 bytes; not NULL.
+ * @param len    32.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (it is not joined), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_swarm_leave(setowire_swarm *swarm, const uint8_t *topic, size_t len);
+
+/**
+ * Ends one session of a topic. The topic is left with its last session.
+ *
+ * @param swarm     The swarm; not NULL.
+ * @param topic_id  The id that setowire_swarm_join() wrote.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_topic_close(setowire_swarm *swarm, uint64_t topic_id);
+
+/**
+ * Lists the sessions of topics.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param ids    Where up to `cap` ids are written. NULL only with `cap` 0.
+ * @param cap    Ids that fit there.
+ * @param count  Where the number of all sessions is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_swarm_topics(setowire_swarm *swarm, uint64_t *ids, size_t cap, size_t *count);
+
+/* ---- Peers: sending, and what is known of them ----------------------------------------------------------- */
+
+/**
+ * Queues a message to a peer. Messages to one peer keep their order.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param peer   The peer's id.
+ * @param data   The message. NULL only with `len` 0. Copied.
+ * @param len    Its bytes.
+ * @param tag    0, or a number of the caller's: exactly one OP_DONE event with it tells when the message was sent,
+ *               or why it was not.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_WOULD_BLOCK (its queue is
+ *         full: a WRITABLE event follows; or too many completions are not read), SETOWIRE_ERR_TOO_LARGE,
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. On failure there is no OP_DONE event.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_peer_send(setowire_swarm *swarm,
+                           uint64_t peer,
+                           const uint8_t *data,
+                           size_t len,
+                           uint64_t tag);
+
+/**
+ * Queues a message to a peer from memory that is given to the library until `release` is called.
+ *
+ * @param swarm      The swarm; not NULL.
+ * @param peer       The peer's id.
+ * @param data       The message. NULL only with `len` 0. Not to be changed until it is released.
+ * @param len        Its bytes.
+ * @param tag        As for setowire_peer_send().
+ * @param release    Called exactly once with `data` and `user_data`, also if this call fails; in this version before
+ *                   it returns. May be NULL.
+ * @param user_data  Passed to `release`, never looked at.
+ * @return As for setowire_peer_send().
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_peer_send_owned(setowire_swarm *swarm,
+                                 uint64_t peer,
+                                 uint8_t *data,
+                                 size_t len,
+                                 uint64_t tag,
+                                 setowire_release_cb release,
+                                 void *user_data);
+
+/**
+ * Tells how many bytes are queued to a peer and not yet sent.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param peer   The peer's id.
+ * @param bytes  Where the number is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_peer_buffered(setowire_swarm *swarm, uint64_t peer, size_t *bytes);
+
+/**
+ * Tells what is known of a connected peer.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param peer   The peer's id.
+ * @param out    Filled, up to its struct_size. Zero on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: struct_size is not set), SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_peer_info(setowire_swarm *swarm,
+                           uint64_t peer,
+                           setowire_peer_details *out);
+
+/**
+ * Copies the address that data to a peer goes to, such as "192.168.0.7:40001" or "[fe80::1]:40001".
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param peer   The peer's id.
+ * @param buf    Where to; cut to `cap` bytes, and ended with a zero byte if `cap` is not 0. NULL only with `cap` 0.
+ * @param cap    Bytes of `buf`; 64 are always enough.
+ * @return The length of the whole text without the zero byte, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND,
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC; then `buf` holds an empty text.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_peer_address(setowire_swarm *swarm,
+                              uint64_t peer,
+                              char *buf,
+                              size_t cap);
+
+/**
+ * Ends the connection to a peer. Its DISCONNECTION event follows.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param peer   The peer's id.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_peer_close(setowire_swarm *swarm, uint64_t peer);
+
+/* ---- Events: looking at them, and reading the queue without a callback ----------------------------------- */
+
+/**
+ * Takes the next event out of the queue.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param out    Where the event is written, owned by the caller: to be freed with setowire_event_free(), also after
+ *               the swarm was freed. NULL is written if there is none. Not NULL.
+ * @return 1: an event; 0: none is waiting; or SETOWIRE_ERR_INVALID (also: the swarm has a callback),
+ *         SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_event_next(setowire_swarm *swarm,
+                            setowire_event **out);
+
+/**
+ * Frees an event and its data.
+ *
+ * @param event  From setowire_event_next(). NULL, and an event that a callback was given, are ignored.
+ * @since 0.1.0
+ */
+SETOWIRE_API void setowire_event_free(setowire_event *event);
+
+/**
+ * The kind of an event: SETOWIRE_EVENT_*. Ignore kinds you do not know.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint16_t setowire_event_kind(const setowire_event *event);
+
+/**
+ * The number of an event: it grows by one with each event of a swarm.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint64_t setowire_event_seq(const setowire_event *event);
+
+/**
+ * The id of the peer an event is about; 0: none.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint64_t setowire_event_peer(const setowire_event *event);
+
+/**
+ * The id of the topic session an event is about; 0: none. No kind of this version has one.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint64_t setowire_event_topic(const setowire_event *event);
+
+/**
+ * The id of the operation that an OP_DONE event ends; 0: another kind.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint64_t setowire_event_op(const setowire_event *event);
+
+/**
+ * The tag that the caller gave to the operation an OP_DONE event ends; 0: none.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint64_t setowire_event_tag(const setowire_event *event);
+
+/**
+ * The code of an OP_DONE, DISCONNECTION or CLOSED event: 0, or SETOWIRE_ERR_*.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_event_code(const setowire_event *event);
+
+/**
+ * The flags of an event: SETOWIRE_MESSAGE_CLEAR. Ignore bits you do not know.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint32_t setowire_event_flags(const setowire_event *event);
+
+/**
+ * The data of an event: a message's bytes, or UTF-8 text (JSON, or what went wrong). A zero byte that does not count
+ * follows them.
+ *
+ * @param event  The event. NULL: NULL is returned.
+ * @param len    Where the number of bytes is written. NULL: not wanted.
+ * @return The bytes, valid until the event is freed or the callback returns. Not NULL for a live event.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+const uint8_t *setowire_event_data(const setowire_event *event,
+                                   size_t *len);
+
+/**
+ * Gives a descriptor that is readable while events wait, for poll, epoll and event loops. Only poll it: never read,
+ * write or close it. It is closed with the swarm.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param fd     Where the descriptor is written, -1 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: the swarm has a callback), SETOWIRE_ERR_INTERNAL (no descriptor is left),
+ *         SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_event_fd(setowire_swarm *swarm,
+                          intptr_t *fd);
+
+/**
+ * Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
+ * zeros to a multiple of 8 bytes: u32 record_len, u16 kind, u16 flags, u64 seq, u64 subject (peer or operation id),
+ * u64 tag, i32 code, u32 data_len, then the data. Skip by record_len what you do not know.
+ *
+ * @param swarm    The swarm; not NULL.
+ * @param buf      Where the records are written. NULL only with `cap` 0.
+ * @param cap      Bytes of `buf`; with 128 KiB nearly every event fits.
+ * @param written  Where the number of bytes is written; with SETOWIRE_ERR_TOO_SMALL the size that the next record
+ *                 needs, else 0 on failure. Not NULL.
+ * @return The number of records, 0: none is waiting; or SETOWIRE_ERR_TOO_SMALL (not even one fits),
+ *         SETOWIRE_ERR_INVALID (also: the swarm has a callback), SETOWIRE_ERR_CLOSED (it was freed),
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_event_drain(setowire_swarm *swarm,
+                             uint8_t *buf,
+                             size_t cap,
+                             size_t *written);
+
+/**
+ * Waits until an event is in the queue.
+ *
+ * Threading: any thread; waits. Inside a callback it returns SETOWIRE_ERR_WOULD_DEADLOCK.
+ *
+ * @param swarm       The swarm; not NULL.
+ * @param timeout_ms  Milliseconds to wait at most; 0: only look; SETOWIRE_NO_TIMEOUT: as long as it takes.
+ * @return 1: events are waiting; 0: the time is over, or setowire_event_wake() was called; or SETOWIRE_ERR_CLOSED (the
+ *         CLOSED event was read, or the swarm was freed), SETOWIRE_ERR_INVALID (also: the swarm has a callback),
+ *         SETOWIRE_ERR_WOULD_DEADLOCK, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_event_wait(setowire_swarm *swarm,
+                            uint32_t timeout_ms);
+
+/**
+ * Makes one setowire_event_wait() return: a pending one, or else the next.
+ *
+ * @param swarm  The swarm. What is not a live swarm is ignored.
+ * @since 0.1.0
+ */
+SETOWIRE_API void setowire_event_wake(setowire_swarm *swarm);
+
+/* ---- Process: log lines ---------------------------------------------------------------------------------- */
+
+/**
+ * Has log lines handed to a function, on a log thread of the library. For the whole process. Default: off; nothing
+ * is ever written to stdout or stderr. A slow function does not slow the network: lines are dropped and counted.
+ *
+ * Threading: any thread; waits for a running call of the function before, unless called by it.
+ *
+ * @param level      The finest severity wanted: SETOWIRE_LOG_ERROR to SETOWIRE_LOG_TRACE.
+ * @param cb         The function; it replaces the one before. NULL: off, `level` is ignored and `user_data` is
+ *                   destroyed at once.
+ * @param user_data  Passed to the function, never looked at. It must be usable on any thread.
+ * @param destroy    Called exactly once with `user_data` when it is not used any more, also if this call fails. May
+ *                   be NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (`level`), SETOWIRE_ERR_INTERNAL (the system refused a thread),
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_set_log_callback(uint8_t level,
+                                  setowire_log_cb cb,
+                                  void *user_data,
+                                  setowire_destroy_cb destroy);
+
+/* ---- Process: versions ----------------------------------------------------------------------------------- */
+
+/** Raised with every change that an existing program or binding would not survive. */
+#define SETOWIRE_ABI_VERSION 1
+
+/**
+ * The version of the library that is loaded, to be compared with SETOWIRE_VERSION_NUMBER.
+ *
+ * @return Major * 65536 + minor * 256 + patch; 0 if a bug was caught.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint32_t setowire_version_number(void);
+
+/**
+ * The version of the library that is loaded, as text.
+ *
+ * @return Such as "0.1.0"; always valid and never NULL.
+ * @since 0.1.0
+ */
+SETOWIRE_API const char *setowire_version_string(void);
+
+/**
+ * The number of the binary interface. A program or binding made for another one must not go on.
+ *
+ * @return SETOWIRE_ABI_VERSION of the library that is loaded; 0 if a bug was caught.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint32_t setowire_abi_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SETOWIRE_H */
