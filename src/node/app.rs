@@ -109,8 +109,9 @@ impl Node {
     /// Sends a message to every connected peer; how many took it.
     pub fn broadcast(&mut self, now: Now, data: &[u8]) -> Result<usize> {
         self.check_open()?;
-        if data.len() > limits::V12_MAX_PAYLOAD {
-            let detail = format!("data: {} bytes; a message holds at most {}", data.len(), limits::V12_MAX_PAYLOAD);
+        let most = self.v12.max_message();
+        if data.len() > most {
+            let detail = format!("data: {} bytes; a message holds at most {most}, split it", data.len());
             return Err(Error::new(Code::TooLarge, detail));
         }
         if self.may_come_back() {
@@ -169,6 +170,7 @@ impl Node {
             return;
         }
         self.lan = None;
+        self.v12.set_accepting(false);
         self.topics.clear();
         self.reconnect.clear();
         self.next_seeds = None;

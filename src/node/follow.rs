@@ -33,7 +33,11 @@ impl Node {
                 }
                 SessionEvent::Message { peer, data, clear, forward } => self.message(now, peer, data, clear, forward),
                 SessionEvent::Hinted { peer, hint } => self.hinted(now, peer, hint),
-                SessionEvent::Sent { tag } => self.sent(tag, None, String::new()),
+                SessionEvent::Sent { tag: 0, .. } => {}
+                SessionEvent::Sent { tag, failure } => {
+                    let (code, detail) = failure.map_or((None, String::new()), |(code, detail)| (Some(code), detail));
+                    self.sent(tag, code, detail);
+                }
                 SessionEvent::Writable { peer } => self.event(Event::Writable { peer }),
                 SessionEvent::Disconnected(ended) => self.disconnected(now, *ended),
             }
@@ -61,7 +65,10 @@ impl Node {
     ) -> bool {
         let bound = if addr.is_ipv4() { self.ports.v4 } else { self.ports.v6 };
         let own = expected == Some(self.identity.v12().wire_id());
-        let connected = expected.is_some_and(|id| self.v12.by_id(&id).is_some());
+        let connected = match expected {
+            Some(id) => self.v12.by_id(&id).is_some(),
+            None => self.v12.by_addr(&addr).is_some(),
+        };
         let full = self.v12.peers().len() >= self.max_peers;
         let open = self.closing == Closing::Open;
         if !open || bound.is_none() || own || connected || full || !is_dialable(&addr) {

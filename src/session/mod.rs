@@ -68,9 +68,10 @@ pub enum SessionEvent {
         peer: PeerId,
         hint: Hint,
     },
-    /// A message with this tag left.
+    /// A message with this tag left, or cannot.
     Sent {
         tag: u64,
+        failure: Option<(Code, String)>,
     },
     Writable {
         peer: PeerId,

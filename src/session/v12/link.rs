@@ -36,6 +36,8 @@ pub struct End {
 /// A GOAWAY came, from the peer or from anyone who can name its address: PINGs decide.
 struct Leaving {
     since: Instant,
+    /// Nothing is sent meanwhile. Not for those who cried wolf: else a forger could stop the link.
+    hold: bool,
     next: Instant,
     unanswered: u32,
     asked: bool,
@@ -74,6 +76,8 @@ pub struct Link {
     keys: Option<SessionKeys>,
     nonces: NonceCounter,
     leaving: Option<Leaving>,
+    /// When a GOAWAY turned out to be somebody else's words.
+    doubted: Option<Instant>,
     pongs: u32,
 }
 
@@ -121,6 +125,7 @@ impl Link {
             keys: None,
             nonces: NonceCounter::new(start.prefix, now.unix_us),
             leaving: None,
+            doubted: None,
             pongs: 0,
         }
     }
@@ -201,7 +206,8 @@ impl Link {
 
     /// The peer said goodbye, or somebody did in its name.
     pub fn goaway(&mut self, now: Instant) {
-        self.leaving.get_or_insert(Leaving { since: now, next: now, unanswered: 0, asked: false });
+        let doubted = self.doubted.is_some_and(|at| now.saturating_duration_since(at) < V12_PEER_TIMEOUT);
+        self.leaving.get_or_insert(Leaving { since: now, hold: !doubted, next: now, unanswered: 0, asked: false });
     }
 
     /// The peer shows that it means to stay.
@@ -250,7 +256,7 @@ impl Link {
         self.service_pings(env);
         self.service_heal(env);
         self.service_acks(env);
-        if self.leaving.is_none() {
+        if !self.holds() {
             self.service_tx(env)?;
         }
         Ok(self.poll_deadline(now))
@@ -287,10 +293,13 @@ impl Link {
         at = earlier(at, self.frags.poll_deadline());
         at = earlier(at, self.guess.poll_deadline());
         at = earlier(at, self.heal_at);
-        match &self.leaving {
-            Some(leaving) => earlier(at, Some(leaving.next)),
-            None => earlier(at, self.tx.poll_deadline(now, self.tx_link())),
-        }
+        at = earlier(at, self.leaving.as_ref().map(|leaving| leaving.next));
+        let tx = if self.holds() { None } else { self.tx.poll_deadline(now, self.tx_link()) };
+        earlier(at, tx)
+    }
+
+    fn holds(&self) -> bool {
+        self.leaving.as_ref().is_some_and(|leaving| leaving.hold)
     }
 
     fn tx_link(&self) -> tx::Link {
@@ -309,6 +318,7 @@ impl Link {
         }
         if leaving.unanswered == 0 && now.saturating_duration_since(leaving.since) >= V12_GOAWAY_DOUBT {
             self.leaving = None;
+            self.doubted = Some(now);
             return Ok(());
         }
         leaving.asked = true;
@@ -393,10 +403,17 @@ impl Link {
                     }
                     tag
                 }
+                Next::TooLarge { len, tag } => {
+                    env.out.stats.messages_lost += 1;
+                    let most = self.max_message();
+                    let why = format!("data: {len} bytes; this peer turned out to take at most {most}, split it");
+                    env.out.events.push_back(SessionEvent::Sent { tag, failure: Some((Code::TooLarge, why)) });
+                    continue;
+                }
             };
             self.acks.sent_data();
             if tag != 0 {
-                env.out.events.push_back(SessionEvent::Sent { tag });
+                env.out.events.push_back(SessionEvent::Sent { tag, failure: None });
             }
         }
         Ok(())

@@ -37,6 +37,9 @@ use tx::Outgoing;
 /// A peer that may remember an earlier run of ours has this long to show that it does not.
 const HEAL_AFTER: Duration = Duration::from_secs(3);
 
+/// The largest message that is sent in clear fragments, where the application allowed that.
+const MAX_IN_FRAGMENTS: usize = V12_FRAG_MAX_TOTAL as usize * V12_FRAG_DATA;
+
 /// What the sessions need to know of the configuration.
 #[derive(Clone, Copy)]
 pub struct Options {
@@ -92,6 +95,11 @@ impl V12 {
         env.out.send(to, our_hello(env.keys).hello().to_vec());
     }
 
+    /// The largest message that any peer could take.
+    pub fn max_message(&self) -> usize {
+        if self.options.clear_fragments { MAX_IN_FRAGMENTS } else { V12_MAX_PAYLOAD }
+    }
+
     /// Takes a message for one peer. `tag` other than 0 is reported when it left or was given up.
     pub fn send(&mut self, env: &mut Env<'_>, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
         let total: usize = self.links.values().map(|link| link.tx.buffered()).sum();
@@ -101,7 +109,7 @@ impl V12 {
         let in_fragments = options.clear_fragments
             && link.family() == Family::JsOrPython
             && len > V12_MAX_PAYLOAD
-            && len <= usize::from(V12_FRAG_MAX_TOTAL) * V12_FRAG_DATA;
+            && len <= MAX_IN_FRAGMENTS;
         if len > link.max_message() && !in_fragments {
             let most = link.max_message();
             return Err(Error::new(

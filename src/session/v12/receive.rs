@@ -209,7 +209,7 @@ impl V12 {
             link.pong(env, &from);
             return;
         }
-        let Some((key, since, _)) = self.strangers.pong(&from) else {
+        let Some((key, since, owes_pong)) = self.strangers.pong(&from) else {
             env.out.stats.datagrams_rejected += 1;
             return;
         };
@@ -226,6 +226,9 @@ impl V12 {
         if let Some(peer) = peer {
             if let Some(link) = self.links.get_mut(&peer) {
                 link.guess.pong(now, pong);
+                if owes_pong {
+                    link.send_pong(env, from);
+                }
             }
             self.service(env, peer);
         }

@@ -9,7 +9,7 @@
 use crate::bucket::Bucket;
 use crate::config::limits::{
     HELLO_ACKS_PER_IP, HELLO_ACKS_PER_SECOND, HELLO_SOURCES, UNCONFIRMED_CREDIT_BYTES, UNCONFIRMED_LIFE,
-    UNCONFIRMED_MAX, UNCONFIRMED_PER_IP,
+    UNCONFIRMED_MAX, UNCONFIRMED_PER_IP, V12_PING_PERIOD,
 };
 use crate::crypto::v12::PeerKey;
 use crate::wire::handshake::HELLO_BYTES;
@@ -33,7 +33,10 @@ struct Entry {
     key: PeerKey,
     since: Instant,
     credit: usize,
+    acked: bool,
     pinged: Option<Instant>,
+    /// A PING of his was answered by ours and is still owed its PONG.
+    owes_pong: bool,
     open_tries: u8,
 }
 
@@ -82,15 +85,26 @@ impl Strangers {
                 {
                     self.entries.remove(&oldest);
                 }
-                let entry = Entry { key, since: now, credit: bytes, pinged: None, open_tries: 0 };
+                let entry = Entry {
+                    key,
+                    since: now,
+                    credit: bytes,
+                    acked: false,
+                    pinged: None,
+                    owes_pong: false,
+                    open_tries: 0,
+                };
                 self.entries.insert(from, entry);
                 self.order.push_back((now, from));
             }
         }
         // The first HELLO is answered; a repeated one proves little and is worth a PING.
         match self.entries.get_mut(&from) {
-            Some(entry) if entry.credit > bytes && entry.pinged.is_none() => entry.spend(now, PING_BYTES, Answer::Ping),
-            Some(entry) => entry.spend(now, HELLO_BYTES, Answer::HelloAck),
+            Some(entry) if entry.acked && entry.wants_ping(now) => entry.spend(now, PING_BYTES, Answer::Ping),
+            Some(entry) => {
+                entry.acked = true;
+                entry.spend(now, HELLO_BYTES, Answer::HelloAck)
+            }
             None => Answer::Nothing,
         }
     }
@@ -100,16 +114,18 @@ impl Strangers {
         match self.entries.get_mut(from) {
             Some(entry) => {
                 entry.earn(bytes);
+                entry.owes_pong = true;
                 entry.spend(now, PING_BYTES, Answer::Ping)
             }
             None => Answer::Nothing,
         }
     }
 
-    /// A PONG: whom it proves, since when we know him, and when our PING left.
-    pub fn pong(&mut self, from: &SocketAddr) -> Option<(PeerKey, Instant, Instant)> {
-        let pinged = self.entries.get(from)?.pinged?;
-        self.remove(from).map(|(key, since)| (key, since, pinged))
+    /// A PONG: whom it proves, since when we know him, and whether he is owed a PONG.
+    pub fn pong(&mut self, from: &SocketAddr) -> Option<(PeerKey, Instant, bool)> {
+        let entry = self.entries.get(from).filter(|entry| entry.pinged.is_some())?;
+        let owes_pong = entry.owes_pong;
+        self.remove(from).map(|(key, since)| (key, since, owes_pong))
     }
 
     /// The key to try a DATA frame from this address with; few tries are given.
@@ -148,6 +164,10 @@ impl Strangers {
 impl Entry {
     fn earn(&mut self, bytes: usize) {
         self.credit = self.credit.saturating_add(bytes).min(UNCONFIRMED_CREDIT_BYTES);
+    }
+
+    fn wants_ping(&self, now: Instant) -> bool {
+        self.pinged.is_none_or(|at| now.saturating_duration_since(at) >= V12_PING_PERIOD)
     }
 
     fn spend(&mut self, now: Instant, bytes: usize, answer: Answer) -> Answer {
@@ -204,8 +224,16 @@ mod tests {
         assert_eq!(strangers.hello(now, addr(1, 5), key(1), 41), Answer::HelloAck);
         assert_eq!(strangers.pong(&addr(1, 5)), None);
         assert_eq!(strangers.ping(now, &addr(1, 5), 29), Answer::Ping);
-        assert_eq!(strangers.pong(&addr(1, 5)), Some((key(1), now, now)));
+        assert_eq!(strangers.pong(&addr(1, 5)), Some((key(1), now, true)));
         assert!(strangers.len() == 0 && strangers.poll_deadline().is_none());
+    }
+
+    #[test]
+    fn a_repeated_hello_is_worth_a_ping() {
+        let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
+        let mut hello = |at| strangers.hello(at, addr(1, 5), key(1), 41);
+        assert_eq!([hello(now), hello(now), hello(now)], [Answer::HelloAck, Answer::Ping, Answer::HelloAck]);
+        assert_eq!(hello(now + V12_PING_PERIOD), Answer::Ping, "the first may be lost");
     }
 
     #[test]

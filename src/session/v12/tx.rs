@@ -40,6 +40,8 @@ pub enum Next {
     Data { sequence: u32, payload: Vec<u8>, tag: u64, copy: u8 },
     /// A piece of a message that the application allowed to be sent in clear.
     Fragment { set: [u8; 8], index: u16, total: u16, data: Vec<u8>, tag: u64 },
+    /// Taken when it was not clear yet that this receiver cannot read so much.
+    TooLarge { len: usize, tag: u64 },
 }
 
 /// What the link knows when it sends.
@@ -193,6 +195,10 @@ impl Tx {
                 // A Rust peer reads 4,096 bytes: what is larger waits until we know it is none.
                 let large = first.data.len() > crate::config::limits::V12_RUST_MAX_PAYLOAD;
                 let len = first.data.len();
+                if large && link.family == Family::Rust {
+                    let tag = self.pop()?.tag;
+                    return Some(Next::TooLarge { len, tag });
+                }
                 if (large && link.family == Family::Unknown) || !self.take_pace(len, now) {
                     return None;
                 }
