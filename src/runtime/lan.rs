@@ -138,7 +138,13 @@ fn update(slot: &mut Option<Group>, group: IpAddr, port: u16, indexes: &BTreeSet
     if slot.as_ref().is_none_or(|group| !group.hears) {
         match Group::open(group, port, shared) {
             // A socket that only sends is kept until one can be had that hears.
-            Ok(fresh) if slot.is_none() || fresh.hears => *slot = Some(fresh),
+            Ok(fresh) if slot.is_none() || fresh.hears => {
+                if !fresh.hears {
+                    let held = format!("UDP port {port} is held by another program: beacons are sent, but not heard");
+                    log::write(Level::Warn, &held);
+                }
+                *slot = Some(fresh);
+            }
             Ok(_) => {}
             Err(e) => log::write(Level::Warn, &format!("no multicast socket for {group}: {e}")),
         }
@@ -152,13 +158,7 @@ impl Group {
     fn open(group: IpAddr, port: u16, shared: &Arc<Io>) -> io::Result<Group> {
         let (socket, hears) = match bind(group, port) {
             Ok(socket) => (socket, true),
-            Err(e) => {
-                log::write(
-                    Level::Warn,
-                    &format!("UDP port {port} is held by another program ({e}): beacons are sent but not heard"),
-                );
-                (bind(group, 0)?, false)
-            }
+            Err(_) => (bind(group, 0)?, false),
         };
         let socket = Socket::new(socket, shared.clone())?;
         Ok(Group { socket, group, hears, joined: BTreeSet::new(), refused: BTreeSet::new() })

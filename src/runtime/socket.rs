@@ -38,8 +38,7 @@ pub struct Socket {
     waiting_bytes: usize,
     /// Datagrams at the front that are sent one by one, because sending them together failed.
     singles: usize,
-    errors_in_a_row: u32,
-    paused_until: Option<Instant>,
+    rest: Rest,
     shared: Arc<Io>,
 }
 
@@ -58,8 +57,7 @@ impl Socket {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             singles: 0,
-            errors_in_a_row: 0,
-            paused_until: None,
+            rest: Rest::default(),
             shared,
         })
     }
@@ -71,15 +69,13 @@ impl Socket {
     /// Fills `into` with what has arrived and returns the number of datagrams; 0: nothing more for now.
     pub fn recv(&mut self, into: &mut Received, now: Instant) -> usize {
         into.filled = 0;
-        if self.paused_until.is_some_and(|until| now < until) {
+        if self.rest.goes_on(now) {
             return 0;
         }
-        self.paused_until = None;
         loop {
-            let result = self.io.try_io(Interest::READABLE, || into.fill(&self.io, &self.state));
-            match result {
+            match self.io.try_io(Interest::READABLE, || into.fill(&self.io, &self.state)) {
                 Ok(()) => {
-                    self.errors_in_a_row = 0;
+                    self.rest = Rest::default();
                     let datagrams = into.datagrams().count();
                     count(&self.shared.received, datagrams);
                     return datagrams;
@@ -87,9 +83,7 @@ impl Socket {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return 0,
                 Err(_) => {
                     count(&self.shared.recv_errors, 1);
-                    self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
-                    if self.errors_in_a_row >= limits::RECV_ERRORS_IN_A_ROW {
-                        self.paused_until = now.checked_add(limits::RECV_ERROR_PAUSE);
+                    if self.rest.error(now) {
                         return 0;
                     }
                 }
@@ -99,12 +93,12 @@ impl Socket {
 
     /// When a socket that was left alone is to be read again.
     pub fn paused_until(&self) -> Option<Instant> {
-        self.paused_until
+        self.rest.until
     }
 
     /// Whether there may be something to receive, or room for what waits. If not, the task is woken when there is.
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> bool {
-        let mut ready = self.paused_until.is_none() && is_ready(self.io.poll_recv_ready(context));
+        let mut ready = self.rest.until.is_none() && is_ready(self.io.poll_recv_ready(context));
         if !self.waiting.is_empty() {
             ready |= is_ready(self.io.poll_send_ready(context));
         }
@@ -127,6 +121,7 @@ impl Socket {
             let (to, size) = (*to, first.len());
             let run = self.run_length(to, size);
             let sent = if run > 1 {
+                self.allow_fragments(false);
                 scratch.clear();
                 self.waiting.iter().take(run).for_each(|(_, bytes)| scratch.extend_from_slice(bytes));
                 self.send(to, scratch, Some(size))
@@ -230,6 +225,30 @@ fn count(counter: &AtomicU64, datagrams: usize) {
     counter.fetch_add(datagrams as u64, Ordering::Relaxed);
 }
 
+/// Keeps a socket that only reports errors from taking all the time.
+#[derive(Default)]
+struct Rest {
+    errors_in_a_row: u32,
+    until: Option<Instant>,
+}
+
+impl Rest {
+    /// Takes note of an error. True: the socket is to be left alone now.
+    fn error(&mut self, now: Instant) -> bool {
+        self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
+        if self.errors_in_a_row >= limits::RECV_ERRORS_IN_A_ROW {
+            self.until = now.checked_add(limits::RECV_ERROR_PAUSE);
+        }
+        self.until.is_some()
+    }
+
+    /// Whether the socket is to be left alone still; if not, it may be tried once more.
+    fn goes_on(&mut self, now: Instant) -> bool {
+        self.until = self.until.filter(|until| now < *until);
+        self.until.is_some()
+    }
+}
+
 /// Datagrams of one system call.
 pub struct Received {
     storage: Vec<u8>,
@@ -259,5 +278,28 @@ impl Received {
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
         self.filled = state.recv(UdpSockRef::from(io), &mut slices, &mut self.metas)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::clock;
+
+    #[test]
+    fn a_socket_full_of_errors_rests_and_is_tried_again() {
+        let now = clock::now().mono;
+        let mut rest = Rest::default();
+        for _ in 1..limits::RECV_ERRORS_IN_A_ROW {
+            assert!(!rest.error(now));
+        }
+        assert!(!rest.goes_on(now));
+        assert!(rest.error(now));
+        let end = rest.until.unwrap();
+        assert!(end > now && rest.goes_on(now));
+        assert!(!rest.goes_on(end));
+        assert!(rest.error(end), "one more is enough, until something was received");
+        rest = Rest::default();
+        assert!(!rest.error(end));
     }
 }

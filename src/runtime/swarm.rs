@@ -175,7 +175,8 @@ impl Swarm {
     }
 
     /// For a forked child, where the network thread does not exist: closes the inherited sockets and leaks
-    /// the rest. Takes no lock, since one may have been held by a thread that is gone.
+    /// the rest, the descriptors of the event loop among it. Takes no lock, since one may have been held by a
+    /// thread that is gone.
     pub fn abandon(&self) {
         thread::abandon(&self.shared);
     }

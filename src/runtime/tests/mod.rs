@@ -142,6 +142,25 @@ fn a_refused_datagram_is_counted_and_the_next_one_leaves() {
 }
 
 #[test]
+fn a_receive_error_is_survived() {
+    run(async {
+        let (mut a, a_addr, io) = socket(Ipv4Addr::LOCALHOST.into());
+        let b = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let b_addr = b.local_addr().unwrap();
+        // A connected socket is told when nobody listens any more, before it is given what came earlier.
+        socket2::SockRef::from(a.io()).connect(&b_addr.into()).unwrap();
+        b.send_to(b"earlier", a_addr).unwrap();
+        drop(b);
+        a.send_now(b_addr, b"anybody?").unwrap();
+        let mut received = Received::new();
+        poll_fn(|context| if a.poll_ready(context) { Poll::Ready(()) } else { Poll::Pending }).await;
+        assert_eq!(a.recv(&mut received, clock::now().mono), 1);
+        assert!(received.datagrams().all(|(_, bytes)| bytes == b"earlier"));
+        assert_eq!(io.stats().recv_errors, 1);
+    });
+}
+
+#[test]
 fn names_resolve_or_fail_with_their_number() {
     run(async {
         let mut resolver = Resolver::new();
