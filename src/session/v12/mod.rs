@@ -22,6 +22,7 @@ use crate::crypto::v12::PeerKey;
 use crate::error::{Code, Error, Result};
 use crate::node::api::{Family, Now, PeerId, PeerInfo, Source};
 use crate::path::addrs::{Addrs, Proof};
+use crate::path::dial::Dial;
 use crate::session::{Ended, Env, SessionEvent};
 use crate::timers::{Timers, earlier};
 use crate::wire::handshake::Hello;
@@ -240,7 +241,8 @@ impl V12 {
             return None;
         }
         let now = env.now.mono;
-        self.strangers.remove(&from);
+        let stranger = self.strangers.remove(&from);
+        let since = how.since.into_iter().chain(stranger.map(|(since, _)| since)).min().unwrap_or(now);
         if let Some(other) = self.by_addr.get(&from).copied() {
             let reason = "its address belongs to another peer now".to_owned();
             self.end(env, other, End { code: Code::TimedOut, reason, redial: false });
@@ -255,14 +257,19 @@ impl V12 {
             key,
             source: how.source,
             client: how.client,
-            connect_time: now.saturating_duration_since(how.since),
+            connect_time: now.saturating_duration_since(since),
             addrs: Addrs::new(from, how.proof, now),
             next_sequence: known.as_ref().map_or(0, |known| known.next_sequence(now)),
             replay: known.map(|known| known.replay).unwrap_or_default(),
             prefix: env.rng.next_u32(),
             heal_at: may_be_remembered.then_some(now + HEAL_AFTER),
         };
-        self.links.insert(id, Link::new(start, env.now));
+        let mut link = Link::new(start, env.now);
+        if let Some((_, Some(ping))) = stranger {
+            link.guess.ping(now, &ping);
+            link.send_pong(env, from);
+        }
+        self.links.insert(id, link);
         self.by_id.insert(key.wire_id(), id);
         self.by_addr.insert(from, id);
         env.budget.answered(from.ip(), now);
@@ -312,8 +319,21 @@ impl V12 {
 struct How {
     source: Source,
     client: bool,
-    since: Instant,
+    /// When the dial began, if there was one.
+    since: Option<Instant>,
     proof: Proof,
+}
+
+impl How {
+    /// A peer that dialled us, and that we may have found and be dialling as well.
+    fn found(dial: &Option<Dial>, proof: Proof) -> How {
+        How {
+            source: dial.as_ref().map_or(Source::Incoming, |dial| dial.source),
+            client: dial.is_some(),
+            since: dial.as_ref().map(|dial| dial.started),
+            proof,
+        }
+    }
 }
 
 fn no_peer(peer: PeerId) -> Error {

@@ -142,7 +142,7 @@ impl V12 {
                 Ok(peer)
             }
             None => {
-                let how = How { source: dial.source, client: true, since: dial.started, proof: Proof::Answered };
+                let how = How { source: dial.source, client: true, since: Some(dial.started), proof: Proof::Answered };
                 let limit = self.options.max_peers;
                 self.connect(env, key, from, how)
                     .ok_or_else(|| (Code::Refused, format!("the limit of {limit} peers is reached")))
@@ -175,7 +175,7 @@ impl V12 {
         let now = env.now.mono;
         let named = ping.id.and_then(|id| self.by_id.get(&id).copied());
         let Some(peer) = self.link_at(&from).or(named) else {
-            let answer = self.strangers.ping(now, &from, len);
+            let answer = self.strangers.ping(now, &from, ping, len);
             return self.answer_stranger(env, from, answer);
         };
         self.add_addr(env, peer, from, Proof::Candidate);
@@ -209,7 +209,7 @@ impl V12 {
             link.pong(env, &from);
             return;
         }
-        let Some((key, since, owes_pong)) = self.strangers.pong(&from) else {
+        let Some(key) = self.strangers.pong(&from) else {
             env.out.stats.datagrams_rejected += 1;
             return;
         };
@@ -219,16 +219,11 @@ impl V12 {
         }
         // Whoever dialled us may have been found, and be dialled, by us as well.
         let dial = env.dialer.finish(&from);
-        let (source, since) =
-            dial.as_ref().map_or((Source::Incoming, since), |dial| (dial.source, dial.started.min(since)));
-        let how = How { source, client: dial.is_some(), since, proof: Proof::Answered };
+        let how = How::found(&dial, Proof::Answered);
         let peer = self.connect(env, key, from, how);
         if let Some(peer) = peer {
             if let Some(link) = self.links.get_mut(&peer) {
                 link.guess.pong(now, pong);
-                if owes_pong {
-                    link.send_pong(env, from);
-                }
             }
             self.service(env, peer);
         }
@@ -261,10 +256,8 @@ impl V12 {
         if self.by_id.contains_key(&key.wire_id()) {
             return None;
         }
-        let (_, since) = self.strangers.remove(&from)?;
         let dial = env.dialer.finish(&from);
-        let source = dial.as_ref().map_or(Source::Incoming, |dial| dial.source);
-        let how = How { source, client: dial.is_some(), since, proof: Proof::Confirmed };
+        let how = How::found(&dial, Proof::Confirmed);
         let peer = self.connect(env, key, from, how);
         if let Some(dial) = dial {
             let result = peer.ok_or_else(|| (Code::Refused, "the limit of peers is reached".to_owned()));

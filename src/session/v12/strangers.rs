@@ -13,7 +13,7 @@ use crate::config::limits::{
 };
 use crate::crypto::v12::PeerKey;
 use crate::wire::handshake::HELLO_BYTES;
-use crate::wire::ping::PING_BYTES;
+use crate::wire::ping::{PING_BYTES, Ping};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -35,8 +35,8 @@ struct Entry {
     credit: usize,
     acked: bool,
     pinged: Option<Instant>,
-    /// A PING of his was answered by ours and is still owed its PONG.
-    owes_pong: bool,
+    /// His last PING: answered by one of ours, and still owed its PONG.
+    ping: Option<Ping>,
     open_tries: u8,
 }
 
@@ -85,15 +85,8 @@ impl Strangers {
                 {
                     self.entries.remove(&oldest);
                 }
-                let entry = Entry {
-                    key,
-                    since: now,
-                    credit: bytes,
-                    acked: false,
-                    pinged: None,
-                    owes_pong: false,
-                    open_tries: 0,
-                };
+                let entry =
+                    Entry { key, since: now, credit: bytes, acked: false, pinged: None, ping: None, open_tries: 0 };
                 self.entries.insert(from, entry);
                 self.order.push_back((now, from));
             }
@@ -110,22 +103,20 @@ impl Strangers {
     }
 
     /// A PING of `bytes`: answered by one of ours, which proves more than a PONG would.
-    pub fn ping(&mut self, now: Instant, from: &SocketAddr, bytes: usize) -> Answer {
+    pub fn ping(&mut self, now: Instant, from: &SocketAddr, ping: &Ping, bytes: usize) -> Answer {
         match self.entries.get_mut(from) {
             Some(entry) => {
                 entry.earn(bytes);
-                entry.owes_pong = true;
+                entry.ping = Some(*ping);
                 entry.spend(now, PING_BYTES, Answer::Ping)
             }
             None => Answer::Nothing,
         }
     }
 
-    /// A PONG: whom it proves, since when we know him, and whether he is owed a PONG.
-    pub fn pong(&mut self, from: &SocketAddr) -> Option<(PeerKey, Instant, bool)> {
-        let entry = self.entries.get(from).filter(|entry| entry.pinged.is_some())?;
-        let owes_pong = entry.owes_pong;
-        self.remove(from).map(|(key, since)| (key, since, owes_pong))
+    /// Whom a PONG from this address proves: it answers a PING of ours.
+    pub fn pong(&self, from: &SocketAddr) -> Option<PeerKey> {
+        self.entries.get(from).filter(|entry| entry.pinged.is_some()).map(|entry| entry.key)
     }
 
     /// The key to try a DATA frame from this address with; few tries are given.
@@ -135,11 +126,12 @@ impl Strangers {
         Some(entry.key)
     }
 
-    /// Takes an address out: it became a connection.
-    pub fn remove(&mut self, from: &SocketAddr) -> Option<(PeerKey, Instant)> {
+    /// Takes an address out, because it became a connection: since when it is known, and the PING
+    /// that is owed an answer.
+    pub fn remove(&mut self, from: &SocketAddr) -> Option<(Instant, Option<Ping>)> {
         let entry = self.entries.remove(from)?;
         self.order.retain(|(_, addr)| addr != from);
-        Some((entry.key, entry.since))
+        Some((entry.since, entry.ping))
     }
 
     pub fn len(&self) -> usize {
@@ -188,6 +180,8 @@ mod tests {
     use super::*;
     use crate::crypto::identity::V12Keys;
 
+    const PING: Ping = Ping { timestamp: Some(7), id: None };
+
     fn key(seed: u32) -> PeerKey {
         let keys = V12Keys::from_seed(&seed.to_be_bytes());
         PeerKey::checked(keys.wire_id(), keys.public()).expect("own key")
@@ -203,7 +197,7 @@ mod tests {
         let (mut bytes_in, mut bytes_out) = (0, 0);
         for n in 0..40 {
             let (size, answer) = if n % 3 == 0 {
-                (29, strangers.ping(now, &addr(1, 5), 29))
+                (29, strangers.ping(now, &addr(1, 5), &PING, 29))
             } else {
                 (41, strangers.hello(now, addr(1, 5), key(1), 41))
             };
@@ -223,8 +217,9 @@ mod tests {
         let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
         assert_eq!(strangers.hello(now, addr(1, 5), key(1), 41), Answer::HelloAck);
         assert_eq!(strangers.pong(&addr(1, 5)), None);
-        assert_eq!(strangers.ping(now, &addr(1, 5), 29), Answer::Ping);
-        assert_eq!(strangers.pong(&addr(1, 5)), Some((key(1), now, true)));
+        assert_eq!(strangers.ping(now, &addr(1, 5), &PING, 29), Answer::Ping);
+        assert_eq!(strangers.pong(&addr(1, 5)), Some(key(1)));
+        assert_eq!(strangers.remove(&addr(1, 5)), Some((now, Some(PING))));
         assert!(strangers.len() == 0 && strangers.poll_deadline().is_none());
     }
 
@@ -253,7 +248,7 @@ mod tests {
         let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
         strangers.hello(now, addr(1, 5), key(1), 41);
         assert_eq!(strangers.hello(now, addr(1, 5), key(2), 41), Answer::Nothing);
-        assert_eq!(strangers.remove(&addr(1, 5)).expect("entry").0, key(1));
+        assert_eq!(strangers.try_open(&addr(1, 5)), Some(key(1)));
     }
 
     #[test]
