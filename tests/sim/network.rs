@@ -160,9 +160,8 @@ pub struct Packet {
     /// The address it is sent to, checked again on arrival.
     pub dest: SocketAddr,
     pub bytes: Rc<[u8]>,
-    /// Who really sent it and when; only checkers look at this.
+    /// Who really sent it; only checkers look at this.
     pub origin: NodeId,
-    pub sent: Time,
 }
 
 /// All places and links.
@@ -226,7 +225,7 @@ impl Network {
                 false => link.arrivals(profile, rng, now, bytes.len()),
             };
             for at in times {
-                packets.push(Packet { at, to: node, via, from, dest, bytes: bytes.clone(), origin, sent: now });
+                packets.push(Packet { at, to: node, via, from, dest, bytes: bytes.clone(), origin });
             }
         }
         packets

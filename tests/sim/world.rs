@@ -12,7 +12,7 @@ use crate::io::{Io, Out};
 use crate::link::Profile;
 use crate::models::{Model, Quirks, Setup};
 use crate::network::{Network, NodeId, Packet, Place};
-use crate::ours::{Ours, now};
+use crate::ours::Ours;
 use crate::rng::Rng;
 use setowire::Config;
 use setowire::crypto::identity::WireId;
@@ -65,6 +65,8 @@ pub struct World {
     pub trace: u64,
     pub datagrams: u64,
     pub print: bool,
+    /// Copies of what arrives, when a scenario asks for them.
+    pub tap: Option<Vec<Packet>>,
     clock: Clock,
     slots: Vec<Slot>,
     queue: BinaryHeap<Reverse<(Time, u64)>>,
@@ -82,7 +84,8 @@ impl World {
             check: Check::default(),
             trace: 0xcbf2_9ce4_8422_2325,
             datagrams: 0,
-            print: std::env::var_os("SETOWIRE_SIM_TRACE").is_some(),
+            print: ["SETOWIRE_SIM_TRACE", "SETOWIRE_SIM_SEED"].iter().any(|name| std::env::var_os(name).is_some()),
+            tap: None,
             clock: Clock::new(),
             slots: Vec::new(),
             queue: BinaryHeap::new(),
@@ -200,6 +203,13 @@ impl World {
         match &mut self.slots[node].actor {
             Actor::Ours(ours) => ours,
             _ => panic!("place {node} holds no node of ours"),
+        }
+    }
+
+    pub fn ours_or_none(&mut self, node: NodeId) -> Option<&mut Ours> {
+        match &mut self.slots[node].actor {
+            Actor::Ours(ours) => Some(ours),
+            _ => None,
         }
     }
 
@@ -366,6 +376,9 @@ impl World {
             return;
         }
         self.check.arrived(&packet);
+        if let Some(tap) = &mut self.tap {
+            tap.push(packet.clone());
+        }
         let mut io = self.io(node);
         match &mut self.slots[node].actor {
             Actor::Ours(ours) => ours.datagram(&mut io, packet.via, packet.from, &packet.bytes),
@@ -445,8 +458,8 @@ impl World {
     /// Lets a datagram arrive now, with any source address.
     pub fn inject(&mut self, from: SocketAddr, to: NodeId, dest: SocketAddr, bytes: Vec<u8>) {
         let bytes: Rc<[u8]> = bytes.into();
-        let (via, at, sent) = (Via::Main, self.now, self.now);
-        let packet = Packet { at, to, via, from, dest, bytes, origin: usize::MAX, sent };
+        let (via, at) = (Via::Main, self.now);
+        let packet = Packet { at, to, via, from, dest, bytes, origin: usize::MAX };
         self.record(usize::MAX, dest, &packet.bytes, std::slice::from_ref(&packet));
         self.arrive(packet);
     }
@@ -471,10 +484,5 @@ impl World {
 
     fn mix(&mut self, value: u64) {
         self.trace = (self.trace ^ value).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
-    }
-
-    /// The time as a node of ours would see it.
-    pub fn node_now(&self, node: NodeId) -> Now {
-        now(&self.io(node))
     }
 }

@@ -144,11 +144,6 @@ impl Model {
         self.peers.contains_key(id)
     }
 
-    /// Where it sends to for this peer.
-    pub fn best_address(&self, id: &WireId) -> Option<SocketAddr> {
-        self.peers.get(id).map(|peer| peer.best)
-    }
-
     /// Payloads that came from this peer, in order.
     pub fn received_from(&self, id: &WireId) -> Vec<&[u8]> {
         self.delivered.iter().filter(|d| d.from == *id).map(|d| &d.data[..]).collect()

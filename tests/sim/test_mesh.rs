@@ -1,0 +1,106 @@
+//! Broadcasts and floods: forwarding between old peers, and the rule that tells a
+//! flood's copies from a message repeated on purpose.
+
+use crate::link::Profile;
+use crate::models::{CPP, JS, PY_MAIN, RUST};
+use crate::network::{NodeId, Place};
+use crate::world::World;
+use setowire::Config;
+use std::time::Duration;
+
+const S: Duration = Duration::from_secs(1);
+
+fn copies(world: &World, node: NodeId, text: &[u8]) -> usize {
+    if world.is_model(node) {
+        return world.model(node).delivered.iter().filter(|d| d.data == text).count();
+    }
+    world.ours(node).received.iter().filter(|r| r.data == text).count()
+}
+
+fn all_meet(world: &mut World, pairs: &[(NodeId, NodeId)]) {
+    world.expect("all meet", S * 30, |w| pairs.iter().all(|(a, b)| w.sees(*a, *b) && w.sees(*b, *a)));
+    world.run_for(S * 3);
+}
+
+#[test]
+fn a_flood_is_delivered_once_and_a_repeat_twice() {
+    let mut world = World::new(200, Profile::WIRE);
+    let us = world.add_ours(Place::new(0), &Config::default());
+    let [a, b, c] = [(1, &JS), (2, &PY_MAIN), (3, &JS)].map(|(n, quirks)| world.add_model(Place::new(n), quirks));
+    all_meet(&mut world, &[(us, a), (us, b), (us, c), (a, b), (a, c), (b, c)]);
+    world.broadcast(a, b"to all");
+    world.run_for(S);
+    assert_eq!(copies(&world, us, b"to all"), 1, "once from its author, its copies by the others are floods");
+    world.broadcast(a, b"to all");
+    world.run_for(S);
+    assert_eq!(copies(&world, us, b"to all"), 2, "its author said it again");
+    assert_eq!(copies(&world, b, b"to all"), 1, "the old peers' own filter");
+}
+
+#[test]
+fn what_one_old_peer_says_reaches_another_through_us() {
+    let mut world = World::new(201, Profile::WIRE);
+    let us = world.add_ours(Place::new(0).on(&[0, 1]), &Config::default());
+    let a = world.add_model(Place::new(1).on(&[0]), &JS);
+    let b = world.add_model(Place::new(2).on(&[1]), &PY_MAIN);
+    let cpp = world.add_model(Place::new(3).on(&[1]), &CPP);
+    let rust = world.add_model(Place::new(4).on(&[1]), &RUST);
+    world.dial(us, rust);
+    all_meet(&mut world, &[(us, a), (us, b), (us, cpp), (us, rust)]);
+    world.broadcast(a, b"from one network to the other");
+    world.run_for(S * 2);
+    for node in [us, b, cpp, rust] {
+        assert_eq!(copies(&world, node, b"from one network to the other"), 1, "node {node}");
+    }
+    assert_eq!(copies(&world, a, b"from one network to the other"), 0, "not back to its author");
+}
+
+#[test]
+fn a_broadcast_of_ours_reaches_all_and_says_how_many() {
+    let mut world = World::new(202, Profile::WIRE);
+    let us = world.add_ours(Place::new(0), &Config::default());
+    let other = world.add_ours(Place::new(1), &Config::default());
+    let [js, py, cpp, rust] =
+        [(2, &JS), (3, &PY_MAIN), (4, &CPP), (5, &RUST)].map(|(n, quirks)| world.add_model(Place::new(n), quirks));
+    world.dial(us, rust);
+    all_meet(&mut world, &[(us, other), (us, js), (us, py), (us, cpp), (us, rust)]);
+    assert_eq!(world.broadcast(us, b"to everybody"), 5);
+    world.run_for(S * 2);
+    for node in [other, js, py, cpp, rust] {
+        assert_eq!(copies(&world, node, b"to everybody"), 1, "node {node}");
+    }
+    assert_eq!(copies(&world, us, b"to everybody"), 0, "not back to us");
+}
+
+#[test]
+fn gossip_of_old_peers_is_swallowed() {
+    // The driver asserts that it is never delivered; here there is plenty of it.
+    let mut world = World::new(203, Profile::WIRE);
+    let us = world.add_ours(Place::new(0), &Config::default());
+    for n in 1..8 {
+        world.add_model(Place::new(n), if n % 2 == 0 { &JS } else { &PY_MAIN });
+        world.run_for(S);
+    }
+    world.run_for(S * 20);
+    let gossip = |w: &World, n| w.model(n).delivered.iter().filter(|d| d.data.starts_with(b"{\"_gossip\"")).count();
+    assert!((1..8).map(|n| gossip(&world, n)).sum::<usize>() > 10, "the old peers got gossip");
+    assert_eq!(world.ours(us).received.len(), 0);
+    assert_eq!(world.ours(us).peers.len(), 7);
+}
+
+#[test]
+fn messages_among_ours_arrive_once() {
+    let mut world = World::new(204, Profile::WIRE);
+    for n in 0..4 {
+        world.add_ours(Place::new(n), &Config::default());
+    }
+    let pairs: Vec<_> = (0..4).flat_map(|a| (0..a).map(move |b| (a, b))).collect();
+    all_meet(&mut world, &pairs);
+    world.write(0, 1, b"for one").expect("sent");
+    world.broadcast(0, b"for all");
+    world.run_for(S * 2);
+    for node in 1..4 {
+        assert_eq!(copies(&world, node, b"for all"), 1, "node {node}");
+    }
+    assert_eq!(copies(&world, 1, b"for one"), 1);
+}
