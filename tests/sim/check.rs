@@ -7,7 +7,7 @@
 //! answer; and the dial budget, measured where the datagrams go.
 
 use crate::clock::Time;
-use crate::models::crypt::{Session, is_lower};
+use crate::models::crypt::{Session, is_lower, xor_hash};
 use crate::models::{CPP, Quirks, RUST};
 use crate::network::{NodeId, Packet};
 use setowire::config::limits;
@@ -27,6 +27,8 @@ struct Member {
 #[derive(Default)]
 struct Flow {
     highest: Option<u32>,
+    /// Content hashes by sequence, for peers that deliver repeats.
+    contents: HashMap<u32, u64>,
     acks: u64,
     data_in: u64,
 }
@@ -94,7 +96,7 @@ impl Check {
         let told_at = receiver.and_then(|r| self.told.get(&(r.keys.wire_id(), node, life)));
         let told_rust = quirks.is_some_and(|q| q.name == RUST.name) && told_at.is_some_and(|at| *at < now);
         let cpp = quirks.is_some_and(|q| q.name == CPP.name);
-        if let Err(what) = frame_rules(bytes, via, fragments, cpp, told_rust) {
+        if let Err(what) = frame_rules(bytes, via, to, fragments, cpp, told_rust) {
             let head = bytes.get(..16).unwrap_or(bytes);
             self.breach(format!("place {node} to {to} ({:?}): {what}: {head:02x?}", quirks.map(|q| q.name)));
         }
@@ -139,7 +141,9 @@ impl Check {
         if flow.highest.map_or(0, |highest| highest.saturating_add(1)) < sequence {
             wrong.push(format!("sequence {sequence} after {:?}", flow.highest));
         }
-        if told_rust && old && sequence != 0 || told_rust && ack_only {
+        // A session that begins anew uses its numbers for other contents.
+        let again = flow.contents.insert(sequence, xor_hash(payload)) == Some(xor_hash(payload));
+        if told_rust && (again || ack_only) {
             wrong.push(format!("sequence {sequence} repeated to a Rust peer"));
         }
         if told_rust && payload.len() > limits::V12_RUST_MAX_PAYLOAD {
@@ -156,8 +160,7 @@ impl Check {
             self.ack_nonces.insert((my_id, nonce));
         }
         let flow = self.flows.entry((node, life, their_id)).or_default();
-        // A session that begins anew begins at 0.
-        flow.highest = Some(if old && sequence != 0 { flow.highest.unwrap_or(0) } else { sequence });
+        flow.highest = flow.highest.max(Some(sequence));
         wrong.into_iter().for_each(|what| self.breach(format!("place {node} to {to}: {what}")));
     }
 
@@ -258,11 +261,18 @@ fn data_frames(bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 /// What no frame of ours may be, by its receiver's family.
-fn frame_rules(bytes: &[u8], via: Via, fragments: bool, cpp: bool, told_rust: bool) -> Result<(), &'static str> {
+fn frame_rules(
+    bytes: &[u8],
+    via: Via,
+    to: SocketAddr,
+    fragments: bool,
+    cpp: bool,
+    told_rust: bool,
+) -> Result<(), &'static str> {
     let Some(kind) = bytes.first() else { return Err("an empty datagram") };
     let number = |at: usize| bytes.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
     if via != Via::Main {
-        return beacon_rules(bytes);
+        return beacon_rules(bytes, to);
     }
     match kind {
         0xa1 | 0xa2 if bytes.len() != 41 => Err("a HELLO that has not 41 bytes"),
@@ -284,14 +294,16 @@ fn frame_rules(bytes: &[u8], via: Via, fragments: bool, cpp: bool, told_rust: bo
     }
 }
 
-fn beacon_rules(bytes: &[u8]) -> Result<(), &'static str> {
+fn beacon_rules(bytes: &[u8], to: SocketAddr) -> Result<(), &'static str> {
     let text = bytes.strip_prefix(&[0x09]).and_then(|text| std::str::from_utf8(text).ok());
     let Some(text) = text else { return Err("not a beacon on the multicast socket") };
     let fields: Vec<&str> = text.split(':').collect();
     let is_hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
     match &fields[..] {
         [id, ..] if !is_hex(id, 40) => Err("a beacon without an id"),
-        [_, ip, ..] if ip.parse::<std::net::Ipv4Addr>().is_err() => Err("a beacon without an IPv4 address"),
+        [_, ip, ..] if to.is_ipv4() && ip.parse::<std::net::Ipv4Addr>().is_err() => {
+            Err("a beacon without an IPv4 address")
+        }
         [_, _, port, ..] if port.parse::<u16>().map_or(true, |port| port == 0) => Err("a beacon with a bad port"),
         [_, _, _, hash] if is_hex(hash, 12) || is_hex(hash, 24) => Ok(()),
         [_, _, _, hash, ..] if is_hex(hash, 12) => Ok(()),

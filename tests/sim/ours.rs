@@ -60,6 +60,9 @@ pub fn now(io: &Io) -> Now {
 
 impl Ours {
     pub fn new(io: &mut Io, place: &Place, config: &Config, identity: [u8; 32], chance: [u8; 32]) -> Ours {
+        // The seed is given, so the node knows that peers may remember it.
+        let config = Config { seed: Some(identity.into()), ..config.clone() };
+        let config = &config;
         let identity = Identity::from_seed(&identity);
         let wire_id = identity.v12().wire_id();
         let mut node = Node::new(config, identity, place.ports, chance, now(io));
