@@ -123,7 +123,7 @@ impl Check {
         let Some(nonce) = bytes.get(1..13).map(|n| <[u8; 12]>::try_from(n).expect("12 bytes")) else {
             return self.breach(format!("place {node} sent a DATA frame of {} bytes", bytes.len()));
         };
-        let Some((their_id, text)) = dest.and_then(|dest| self.open(node, dest, bytes)) else {
+        let Some((their_id, text)) = self.open(node, dest, bytes) else {
             self.unopened += 1;
             return;
         };
@@ -164,10 +164,13 @@ impl Check {
         wrong.into_iter().for_each(|what| self.breach(format!("place {node} to {to}: {what}")));
     }
 
-    /// Opens a frame of `node` as one of the programs that are or were at `dest` would.
-    fn open(&mut self, node: NodeId, dest: NodeId, bytes: &[u8]) -> Option<(WireId, Vec<u8>)> {
+    /// Opens a frame of `node`: as a program that is or was at `dest` would, or else as any other
+    /// (the address may be one that nobody holds any more).
+    fn open(&mut self, node: NodeId, dest: Option<NodeId>, bytes: &[u8]) -> Option<(WireId, Vec<u8>)> {
         let me = self.members.get(&node)?.last()?;
-        for receiver in self.members.get(&dest)?.iter().rev() {
+        let there = dest.and_then(|dest| self.members.get(&dest)).into_iter().flatten().rev();
+        let elsewhere = self.members.values().flatten();
+        for receiver in there.chain(elsewhere) {
             let (mine, theirs) = (me.keys.wire_id(), receiver.keys.wire_id());
             let session = self.sessions.entry((mine, theirs)).or_insert_with(|| {
                 let lower = is_lower(true, &receiver.keys, &mine, me.keys.public());
