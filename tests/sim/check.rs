@@ -144,7 +144,8 @@ impl Check {
         // A session that begins anew uses its numbers for other contents.
         let again = flow.contents.insert(sequence, xor_hash(payload)) == Some(xor_hash(payload));
         if told_rust && (again || ack_only) {
-            wrong.push(format!("sequence {sequence} repeated to a Rust peer"));
+            let what = if ack_only { "an ACK-only frame" } else { "a repeat" };
+            wrong.push(format!("{what} of sequence {sequence} to a Rust peer"));
         }
         if told_rust && payload.len() > limits::V12_RUST_MAX_PAYLOAD {
             wrong.push(format!("a payload of {} bytes to a Rust peer", payload.len()));
@@ -227,17 +228,18 @@ impl Check {
             let answers = matches!(packet.bytes.first(), Some(0x01 | 0x04 | 0xa2));
             account.proven |= answers && !account.sent.is_empty();
         }
-        let Some(origin) = self.present(packet.origin) else { return };
-        let (id, rust) = (origin.keys.wire_id(), origin.quirks.is_some_and(|q| q.name == RUST.name));
+        let Some(origin) = self.members.get(&packet.origin) else { return };
+        let Some(last) = origin.last() else { return };
+        let rust = last.quirks.is_some_and(|q| q.name == RUST.name);
         if rust && packet.bytes.first() == Some(&0x30) {
-            self.told.entry((id, packet.to, life)).or_insert(packet.at);
+            self.told.entry((last.keys.wire_id(), packet.to, life)).or_insert(packet.at);
         }
-        let frames = data_frames(&packet.bytes);
-        for frame in frames {
-            let nonce = frame.get(1..13).and_then(|n| <[u8; 12]>::try_from(n).ok());
-            let is_ack = nonce.is_some_and(|nonce| self.ack_nonces.contains(&(id, nonce)));
-            if !is_ack {
-                self.flows.entry((packet.to, life, id)).or_default().data_in += 1;
+        // What arrives may have been sent by an earlier program at that place.
+        let ids: HashSet<WireId> = origin.iter().map(|member| member.keys.wire_id()).collect();
+        for frame in data_frames(&packet.bytes) {
+            let Some(nonce) = frame.get(1..13).and_then(|n| <[u8; 12]>::try_from(n).ok()) else { continue };
+            for id in ids.iter().filter(|id| !self.ack_nonces.contains(&(**id, nonce))) {
+                self.flows.entry((packet.to, life, *id)).or_default().data_in += 1;
             }
         }
     }

@@ -26,6 +26,9 @@ use crate::wire::ping::{GOAWAY, encode_ping, encode_pong};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+/// How soon to look again whether a peer that remembers us is of a family that bears a goodbye.
+const HEAL_RETRY: Duration = Duration::from_millis(500);
+
 /// Why a link ended.
 pub struct End {
     pub code: Code,
@@ -54,6 +57,8 @@ pub struct Link {
     pub confirmed: bool,
     pub addrs: Addrs,
     pub guess: Guess,
+    /// Address and family as the application knows them.
+    pub told: (SocketAddr, Family),
     pub replay: Replay,
     /// An authentic frame came on this link before.
     pub heard_data: bool,
@@ -69,6 +74,8 @@ pub struct Link {
     pub heard_ping: bool,
     /// A peer that may remember an earlier run of ours is made to forget it, by then.
     pub heal_at: Option<Instant>,
+    /// Its first frame had not the first number.
+    pub remembers_us: bool,
     pub bytes_sent: u64,
     pub bytes_received: u64,
     pub messages_sent: u64,
@@ -105,6 +112,7 @@ impl Link {
             connected: now.mono,
             connect_time: start.connect_time,
             confirmed: false,
+            told: (start.addrs.current(), Family::Unknown),
             addrs: start.addrs,
             guess: Guess::new(now.mono),
             replay: start.replay,
@@ -118,6 +126,7 @@ impl Link {
             last_seen: now.mono,
             heard_ping: false,
             heal_at: start.heal_at,
+            remembers_us: false,
             bytes_sent: 0,
             bytes_received: 0,
             messages_sent: 0,
@@ -348,15 +357,20 @@ impl Link {
         self.send_to(env, to, ping);
     }
 
-    /// An old peer that still holds a session of an earlier run of ours answers, but pings us
-    /// where we are not any more, and drops what we say: a goodbye and a HELLO make it begin anew.
+    /// An old peer that still holds a session of an earlier run of ours drops what we say: a goodbye
+    /// and a HELLO make it begin anew. It shows in its numbers, or pings us where we are not any more.
     fn service_heal(&mut self, env: &mut Env<'_>) {
         let now = env.now.mono;
         if self.heal_at.is_none_or(|at| at > now) {
             return;
         }
+        if self.remembers_us && self.family() == Family::Unknown {
+            self.heal_at = Some(now + HEAL_RETRY);
+            return;
+        }
         self.heal_at = None;
-        if !self.heard_ping && self.pongs >= 2 && self.family() == Family::JsOrPython && !self.is_ours() {
+        let remembers = self.remembers_us || (!self.heard_ping && self.pongs >= 2);
+        if remembers && self.family() == Family::JsOrPython && !self.is_ours() {
             self.send_goaway(env);
             let to = self.addrs.current();
             let hello = super::our_hello(env.keys).hello().to_vec();

@@ -200,10 +200,10 @@ impl V12 {
     /// Does what is due for one link and sets its next deadline.
     fn service(&mut self, env: &mut Env<'_>, peer: PeerId) {
         let Some(link) = self.links.get_mut(&peer) else { return };
-        let before = (link.addrs.current(), link.family());
         match link.service(env) {
             Ok(deadline) => {
-                if (link.addrs.current(), link.family()) != before {
+                let now = (link.addrs.current(), link.family());
+                if std::mem::replace(&mut link.told, now) != now {
                     env.out.events.push_back(SessionEvent::Updated { peer });
                 }
                 if link.tx.take_writable(self.options.send_buffer) {

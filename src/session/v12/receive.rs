@@ -283,10 +283,15 @@ impl V12 {
             if link.heard_data {
                 link.rx = Default::default();
                 if prefix == session_id {
-                    // An old peer keeps both directions in one place: it expects 0 of us, too.
-                    link.tx.restart();
+                    // An old peer keeps both directions in one place: it forgot our numbers, too.
+                    link.tx.peer_restarted(link.family(), now);
                 }
             }
+        }
+        if !link.heard_data && prefix == session_id && counter > 0 && link.heal_at.is_some() {
+            // Its numbers go on from an earlier run of ours: so do those it expects of us.
+            link.remembers_us = true;
+            link.heal_at = Some(now);
         }
         link.heard_data = true;
         link.last_seen = now;

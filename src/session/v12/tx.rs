@@ -14,14 +14,16 @@ use crate::node::api::Family;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// When copies follow the first, counted from it. Old peers wait 50 ms for a gap to close.
+/// When copies follow the first, counted from it. Old peers wait 50 ms for a gap to close: two fit.
 const REPEAT_AFTER: [Duration; 5] = [
-    Duration::from_millis(30),
-    Duration::from_millis(100),
-    Duration::from_millis(250),
-    Duration::from_millis(600),
+    Duration::from_millis(20),
+    Duration::from_millis(45),
+    Duration::from_millis(120),
+    Duration::from_millis(400),
     Duration::from_millis(1_200),
 ];
+/// So long after the peer began anew, copies also come late enough to end its 50 ms delay.
+const PEER_RESTART_COPIES: Duration = Duration::from_secs(3);
 /// Messages waiting, beyond which a clean link sends no copies.
 const BUSY: usize = 64;
 
@@ -72,6 +74,8 @@ pub struct Tx {
     rate: u32,
     /// The application was refused and is owed a `writable` event.
     refused: bool,
+    /// The peer began anew and may delay everything until a number is repeated.
+    delayed_until: Option<Instant>,
 }
 
 impl Tx {
@@ -88,6 +92,7 @@ impl Tx {
             bytes: Bucket::new(PACE_BURST_BYTES, PACE_BYTES_PER_SECOND, now),
             rate: PACE_START_PER_SECOND,
             refused: false,
+            delayed_until: None,
         }
     }
 
@@ -129,6 +134,16 @@ impl Tx {
         self.first_sent = None;
         self.copies.clear();
         self.copy_bytes = 0;
+    }
+
+    /// The peer began anew. C++ takes nothing but 0 then; JavaScript and Python take any number, and
+    /// may have taken one of ours already, before which they would drop a 0.
+    pub fn peer_restarted(&mut self, family: Family, now: Instant) {
+        match family {
+            Family::JsOrPython => self.delayed_until = Some(now + PEER_RESTART_COPIES),
+            Family::Cpp | Family::Unknown => self.restart(),
+            Family::Rust => {}
+        }
     }
 
     /// Tags of messages that will not be sent any more, and how many messages there were.
@@ -267,7 +282,10 @@ impl Tx {
     fn drop_needless_copies(&mut self, now: Instant, link: Link) {
         while let Some(((due, sequence), copy)) = self.copies.first_key_value() {
             let key = (*due, *sequence);
-            let wanted = wanted_copies(link, copy.payload.len(), self.queue.len() > BUSY);
+            let mut wanted = wanted_copies(link, copy.payload.len(), self.queue.len() > BUSY);
+            if self.delayed_until.is_some_and(|until| now < until) && wanted > 0 {
+                wanted = wanted.max(3);
+            }
             if key.0 > now || link.family == Family::Unknown || copy.number <= wanted {
                 return;
             }
@@ -284,7 +302,8 @@ fn wanted_copies(link: Link, len: usize, busy: bool) -> u8 {
     match (link.family, link.loss_permille) {
         // It delivers every copy; and an unknown peer might be it.
         (Family::Rust | Family::Unknown, _) => 0,
-        // It delivers nothing behind a gap, for ever.
+        // It delivers nothing behind a gap, for ever: copies are spread over a second, before any loss is known.
+        (Family::Cpp, _) if small && !busy => 5,
         (Family::Cpp, 0) => 1,
         (Family::Cpp, 1..=99) => 3,
         (Family::Cpp, _) => 5,
@@ -335,7 +354,7 @@ mod tests {
             (Family::Unknown, 300, 0),
             (Family::JsOrPython, 0, 1),
             (Family::JsOrPython, 300, 3),
-            (Family::Cpp, 0, 1),
+            (Family::Cpp, 0, 5),
             (Family::Cpp, 300, 5),
         ] {
             let start = Instant::now();
