@@ -15,6 +15,8 @@ pub mod error;
 pub mod event;
 #[allow(unsafe_code)]
 pub mod ffi;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod log;
 pub mod mesh;
 pub mod node;

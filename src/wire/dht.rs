@@ -83,7 +83,7 @@ impl Message {
         Ok(Message { from: id(&object, "from")?, rpc, body })
     }
 
-    /// The datagram; an error if it would be larger than one that is read.
+    /// The datagram; an error if it would be too large to be read.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut object = match &self.body {
             Body::Ping => json!({ "type": 1 }),
@@ -109,7 +109,7 @@ impl Message {
         let bytes = object.to_string().into_bytes();
         match json::object(&bytes, DHT_MAX_BYTES) {
             Some(_) => Ok(bytes),
-            None => Err(EncodeError::new("DHT", "bytes", bytes.len())),
+            None => Err(EncodeError::new("DHT", "a text that makes it too large, with bytes", bytes.len())),
         }
     }
 }

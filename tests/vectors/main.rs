@@ -15,8 +15,10 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+type Check = fn(&Vector);
+
 /// The files, and what checks a vector of each.
-const FILES: &[(&str, fn(&Vector))] = &[
+const FILES: &[(&str, Check)] = &[
     ("batch", frames::batch),
     ("captured", crypto::captured),
     ("data", crypto::data),

@@ -1,0 +1,68 @@
+//! Replays the fuzzers' corpus in the ordinary tests, and keeps the four places that
+//! make up a fuzz target together: entry, target, its line in the fuzz crate, corpus.
+
+#[path = "common/peak_alloc.rs"]
+mod peak_alloc;
+
+use peak_alloc::{PeakAlloc, allowance, peak_of};
+use setowire::fuzz::TARGETS;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[global_allocator]
+static ALLOC: PeakAlloc = PeakAlloc;
+
+fn fuzz_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
+}
+
+/// The names in a directory, without what follows the last dot.
+fn names(directory: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    entries
+        .map(|entry| entry.expect("entry").path().file_stem().expect("name").to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn every_entry_has_a_target_and_a_corpus() {
+    let entries: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(entries.len(), TARGETS.len(), "a name is there twice");
+    assert_eq!(names(&fuzz_dir().join("corpus")), entries);
+    assert_eq!(names(&fuzz_dir().join("fuzz_targets")), entries);
+    let manifest = fs::read_to_string(fuzz_dir().join("Cargo.toml")).expect("fuzz/Cargo.toml");
+    for name in &entries {
+        assert!(manifest.contains(&format!("[[bin]]\nname = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"")), "{name}");
+        let target =
+            fs::read_to_string(fuzz_dir().join("fuzz_targets").join(name).with_extension("rs")).expect("target");
+        assert!(target.contains(&format!("target!(\"{name}\")")), "{name}: calls another entry");
+    }
+}
+
+#[test]
+fn nothing_in_the_corpus_breaks_a_promise() {
+    for (name, entry) in TARGETS {
+        let mut inputs: Vec<PathBuf> = fs::read_dir(fuzz_dir().join("corpus").join(name))
+            .unwrap_or_else(|error| panic!("fuzz/corpus/{name}: {error}"))
+            .map(|file| file.expect("file").path())
+            .collect();
+        assert!(!inputs.is_empty(), "fuzz/corpus/{name} is empty");
+        inputs.sort();
+        println!("{name}: {} inputs", inputs.len());
+        for path in inputs {
+            let data = fs::read(&path).expect("readable");
+            let run = || peak_of(|| entry(&data));
+            let held = std::panic::catch_unwind(run).unwrap_or_else(|_| panic!("{}: see above", path.display()));
+            assert!(held <= allowance(data.len()), "{}: held {held} bytes", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_allocator_sees_what_a_call_holds() {
+    assert!((4_096..5_000).contains(&peak_of(|| drop(std::hint::black_box(vec![0u8; 4_096])))));
+    assert!(peak_of(|| ()) < 64);
+    let kept = std::cell::Cell::new(Vec::new());
+    assert!(peak_of(|| kept.set(Vec::<u8>::with_capacity(1 << 20))) >= 1 << 20);
+}
