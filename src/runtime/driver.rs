@@ -208,7 +208,9 @@ impl Driver {
     fn poll_interfaces(&mut self, now: Instant) {
         let Some(lan) = &mut self.lan else { return };
         let asked = self.shared.network_changed.swap(false, Ordering::AcqRel);
-        if !asked && self.next_poll.is_some_and(|next| now < next) {
+        // Awake for something else, it is done early: an idle swarm wakes for its beacons and for nothing beside.
+        let early = limits::INTERFACE_POLL / 2;
+        if !asked && self.next_poll.is_some_and(|next| next.saturating_duration_since(now) > early) {
             return;
         }
         self.next_poll = now.checked_add(limits::INTERFACE_POLL);
