@@ -39,8 +39,8 @@ _U64 = POINTER(c_uint64)
 _HANDLE = POINTER(c_void_p)
 
 
-class SwarmInfo(ctypes.Structure):
-    """`setowire_swarm_info`"""
+class SwarmDetails(ctypes.Structure):
+    """`setowire_swarm_details`"""
 
     _fields_ = [
         ("struct_size", c_uint32),
@@ -48,11 +48,12 @@ class SwarmInfo(ctypes.Structure):
         ("port_v6", c_uint16),
         ("key", c_uint8 * 32),
         ("legacy_id", c_uint8 * 20),
+        ("reserved", c_uint32),
     ]
 
 
-class SwarmStats(ctypes.Structure):
-    """`setowire_swarm_stats`"""
+class SwarmCounters(ctypes.Structure):
+    """`setowire_swarm_counters`"""
 
     _fields_ = [
         ("struct_size", c_uint32),
@@ -69,6 +70,7 @@ class SwarmStats(ctypes.Structure):
         ("dials_refused_by_budget", c_uint64),
         ("connections", c_uint64),
         ("disconnections", c_uint64),
+        ("events_lost", c_uint64),
         ("peers", c_uint64),
         ("unconfirmed", c_uint64),
         ("dials", c_uint64),
@@ -76,16 +78,15 @@ class SwarmStats(ctypes.Structure):
         ("topics", c_uint64),
         ("buffered_bytes", c_uint64),
         ("reassembly_bytes", c_uint64),
-        ("events_lost", c_uint64),
     ]
 
 
-class PeerInfo(ctypes.Structure):
-    """`setowire_peer_info`"""
+class PeerDetails(ctypes.Structure):
+    """`setowire_peer_details`"""
 
     _fields_ = [
         ("struct_size", c_uint32),
-        ("reserved", c_uint32),
+        ("loss_permille", c_uint32),
         ("peer", c_uint64),
         ("rtt_us", c_uint64),
         ("bytes_sent", c_uint64),
@@ -95,7 +96,6 @@ class PeerInfo(ctypes.Structure):
         ("buffered", c_uint64),
         ("connect_us", c_uint64),
         ("max_message", c_uint64),
-        ("loss_permille", c_uint32),
         ("key", c_uint8 * 32),
         ("legacy_id", c_uint8 * 20),
         ("has_key", c_bool),
@@ -105,6 +105,7 @@ class PeerInfo(ctypes.Structure):
         ("session", c_uint8),
         ("source", c_uint8),
         ("family", c_uint8),
+        ("reserved", c_uint8 * 5),
     ]
 
 
@@ -137,8 +138,8 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "setowire_op_cancel": (c_int32, (c_void_p, c_uint64)),
     "setowire_swarm_broadcast": (c_int32, (c_void_p, c_void_p, c_size_t)),
     "setowire_swarm_peers": (c_int32, (c_void_p, _U64, c_size_t, _SIZE)),
-    "setowire_swarm_info": (c_int32, (c_void_p, POINTER(SwarmInfo))),
-    "setowire_swarm_stats": (c_int32, (c_void_p, POINTER(SwarmStats))),
+    "setowire_swarm_info": (c_int32, (c_void_p, POINTER(SwarmDetails))),
+    "setowire_swarm_stats": (c_int32, (c_void_p, POINTER(SwarmCounters))),
     "setowire_swarm_network_changed": (c_int32, (c_void_p,)),
     "setowire_peer_send": (c_int32, (c_void_p, c_uint64, c_void_p, c_size_t, c_uint64)),
     "setowire_peer_send_owned": (
@@ -146,7 +147,7 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         (c_void_p, c_uint64, c_void_p, c_size_t, c_uint64, c_void_p, c_void_p),
     ),
     "setowire_peer_buffered": (c_int32, (c_void_p, c_uint64, _SIZE)),
-    "setowire_peer_info": (c_int32, (c_void_p, c_uint64, POINTER(PeerInfo))),
+    "setowire_peer_info": (c_int32, (c_void_p, c_uint64, POINTER(PeerDetails))),
     "setowire_peer_address": (c_int32, (c_void_p, c_uint64, c_void_p, c_size_t)),
     "setowire_peer_close": (c_int32, (c_void_p, c_uint64)),
     "setowire_event_next": (c_int32, (c_void_p, _HANDLE)),

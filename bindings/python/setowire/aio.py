@@ -141,7 +141,7 @@ class Swarm(SwarmBase[Peer]):
         return joined
 
     async def leave(self, topic: bytes | bytearray | str) -> None:
-        """Ends every session of a topic; connections stay."""
+        """Ends every session of a topic; connections stay. A topic that is not joined is no error."""
         self._attach()
         name = topic_bytes(topic)
         self._native.leave(name)

@@ -13,9 +13,11 @@ are called inside `poll` and iteration, by the thread that called it.
 
 from __future__ import annotations
 
+import os
 import select
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -49,6 +51,19 @@ __all__ = ["Event", "Message", "Peer", "Swarm", "Topic"]
 
 #: Events kept while a call waits for something else; of more, the oldest messages are dropped and counted.
 BACKLOG = 16_384
+
+_live: weakref.WeakSet[Swarm] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """A thread that was reading is not here: nobody may wait for it."""
+    for swarm in list(_live):
+        swarm._changed = threading.Condition()
+        swarm._reading = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class Peer(PeerBase):
@@ -91,6 +106,7 @@ class Swarm(SwarmBase[Peer]):
         self._lost: events.Lost | None = None
         self._operations: dict[int, Record | None] = {}
         self._end: events.Closed | None = None
+        _live.add(self)
 
     def __enter__(self) -> Swarm:
         return self
@@ -126,7 +142,7 @@ class Swarm(SwarmBase[Peer]):
         return Topic(self._native, self._native.join(name), name)
 
     def leave(self, topic: bytes | bytearray | str) -> None:
-        """Ends every session of a topic; connections stay."""
+        """Ends every session of a topic; connections stay. A topic that is not joined is no error."""
         self._native.leave(topic_bytes(topic))
 
     def connect(self, address: str, timeout: float | None = None) -> Peer:
@@ -154,7 +170,10 @@ class Swarm(SwarmBase[Peer]):
 
     def destroy(self) -> None:
         """Says goodbye to the peers, ends everything, returns when it is done. Twice is harmless."""
-        self._native.close()
+        try:
+            self._native.close()
+        except ClosedError:
+            pass  # it has ended already
         with self._changed:
             self._read_until(lambda: self._end is not None, None)
         while self.poll() is not None:
@@ -190,7 +209,10 @@ class Swarm(SwarmBase[Peer]):
         try:
             self._changed.release()
             try:
-                records = self._native.drain() if self._wait(timeout) else []
+                # The library is asked first: it knows whether the swarm may be used in this process.
+                records = self._native.drain()
+                if not records and timeout != 0.0 and self._wait(timeout):
+                    records = self._native.drain()
             finally:
                 self._changed.acquire()
             for record in records:

@@ -1,0 +1,123 @@
+"""The example programs, and the example of the README, run as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import DEADLINE, PACKAGE, ROOT, child_environment, loopback
+from programs import Program
+
+EXAMPLES = ROOT / "examples"
+
+
+def chat(folder: Path, nick: str, room: str) -> Program:
+    home = folder / nick
+    home.mkdir()
+    return Program.python(EXAMPLES / "python" / "chat.py", nick, room, "--interfaces", loopback(), folder=home)
+
+
+def converse(one: Program, other: Program) -> None:
+    """`anna` and `bert` have a talk; both programs print the same lines."""
+    one.line("bert joined")
+    other.line("anna joined")
+    one.tell("how are you?")
+    other.line("anna: how are you?")
+    other.tell("fine \x1b[31m")
+    one.line("bert: fine")
+    one.tell("/peers")
+    one.line("1 connected")
+    assert "nick=bert" in one.line("nick=")
+    one.tell("/nat")
+    one.line("nat=")
+    other.tell("/quit")
+    one.line("bert left")
+    assert other.end() == 0
+    one.tell("/quit")
+    assert one.end() == 0
+
+
+def test_two_chats(tmp_path: Path) -> None:
+    room = os.urandom(8).hex()
+    with chat(tmp_path, "anna", room) as one, chat(tmp_path, "bert", room) as other:
+        converse(one, other)
+        assert "\x1b" not in "".join(one.lines), "a peer can control the terminal"
+    identity = tmp_path / "anna" / "identity.json"
+    assert len(json.loads(identity.read_text())["seed"]) == 64
+    assert stat.S_IMODE(identity.stat().st_mode) == 0o600
+
+
+def test_chat_keeps_its_identity(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Program.python(EXAMPLES / "python" / "chat.py", "anna", "--interfaces", loopback(), folder=tmp_path) as one:
+            one.line("anna in general")
+            assert one.end() == 0
+    assert len(list(tmp_path.glob("identity*"))) == 1
+
+
+def test_chat_with_the_one_in_c(tmp_path: Path) -> None:
+    library = Path(os.environ["SETOWIRE_LIBRARY"]).resolve()
+    program = tmp_path / "chat"
+    source = EXAMPLES / "c" / "chat.c"
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ROOT / 'include'}"]
+    subprocess.run(["cc", *flags, str(source), str(library), "-lpthread", f"-Wl,-rpath,{library.parent}", "-o", str(program)], check=True)
+    room = os.urandom(8).hex()
+    home = tmp_path / "c"
+    home.mkdir()
+    with (
+        chat(tmp_path, "anna", room) as one,
+        Program([str(program), "bert", room, loopback()], home, LD_LIBRARY_PATH=str(library.parent)) as other,
+    ):
+        converse(one, other)
+
+
+def test_the_demo() -> None:
+    """Twice at the same time: the runs do not mix."""
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "demo" / "demo.py")]
+    pipe = subprocess.PIPE
+    runs = [subprocess.Popen(command, env=child_environment(), stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    for run in runs:
+        shown, said = run.communicate(timeout=4 * DEADLINE)
+        assert run.returncode == 0, shown + said
+        assert said == ""
+        rows = re.findall(r"^ +(\w+) - (\w+) +(lan|\w+ / \w+) +\d+ ms +p2p-v12 \(legacy\) +[\d.]+ ms$", shown, flags=re.M)
+        assert len(rows) == 10, shown
+        assert all("lan" in source for _, _, source in rows), shown
+        for part in ("everybody has met", "each has greeted each", "4 of 4 received it", "eve has left", "done"):
+            assert part in shown
+
+
+def test_the_demo_says_what_did_not_happen(tmp_path: Path) -> None:
+    """One that cannot be met: the others wait for it, then the reason and exit code 1."""
+    source = (EXAMPLES / "demo" / "demo.py").read_text()
+    hidden = source.replace("await swarm.join(topic)", "await swarm.join(topic if name != 'eve' else bytes(32))")
+    short = hidden.replace("PATIENCE = 20.0", "PATIENCE = 3.0")
+    assert hidden != source and short != hidden
+    copy = tmp_path / "demo.py"
+    copy.write_text(short)
+    run = subprocess.run([sys.executable, str(copy)], env=child_environment(), capture_output=True, text=True, timeout=4 * DEADLINE)
+    assert run.returncode == 1
+    assert "FAILED: did not meet within 3 s" in run.stderr and "ada > eve" in run.stderr
+
+
+@pytest.mark.parametrize("readme", [PACKAGE / "README.md"])
+def test_the_example_of_the_readme(tmp_path: Path, readme: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", readme.read_text(), flags=re.S)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 22
+    local = block.replace("Swarm()", f'Swarm(lan_interfaces="{loopback()}", bind="127.0.0.1:0")')
+    # A topic of this run and unbuffered output; nothing else is changed.
+    local = local.replace("my topic", os.urandom(8).hex()).replace("print(", "print(flush=True, *(").replace('}")', '}",))')
+    script = tmp_path / "example.py"
+    script.write_text(local)
+    with Program.python(script, folder=tmp_path) as one, Program.python(script, folder=tmp_path) as other:
+        for program in (one, other):
+            program.line("met ")
+            program.line("says hello")
+            program.line("says goodbye")
