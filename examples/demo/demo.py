@@ -88,7 +88,7 @@ class Screen:
 
     def step(self, text: str, at: float | None = None) -> None:
         since = (time.monotonic() if at is None else at) - self.start
-        print(f"  {self.paint('2', f'{since:6.2f} s')}  {text}", flush=True)
+        print(f"  {self.paint('2', f'{1000 * since:5.0f} ms')}  {text}", flush=True)
 
 
 class Show:
@@ -198,14 +198,25 @@ class Show:
         """Who met whom. The time counts from when the second of the two joined until both knew."""
         rtt = {(e["name"], self.names[peer]): ms for e in self.found("measured") for peer, ms in e["rtt"].items()}
         print()
-        print(self.screen.bold("  who met whom    found by          after   session            round trip"))
+        print(self.screen.bold("  who met whom    found by                  after   session            round trip"))
         for one, other in combinations(NAMES, 2):
             sides = met[one, other], met[other, one]
             after = 1000 * (max(s["at"] for s in sides) - max(joined[one]["at"], joined[other]["at"]))
-            sources = "lan" if sides[0]["source"] == sides[1]["source"] == "lan" else " / ".join(s["source"] for s in sides)
+            found = self.source(one, other, sides[0]["source"], sides[1]["source"])
             trip = min(rtt[one, other], rtt[other, one])
-            print(f"  {one:>4} - {other:<7}  {sources:<15} {max(after, 0):>5.0f} ms   {sides[0]['session']:<17} {trip:>7.2f} ms")
+            print(f"  {one:>4} - {other:<7}  {found:<23} {max(after, 0):>5.0f} ms   {sides[0]['session']:<17} {trip:>7.2f} ms")
         print()
+
+    @staticmethod
+    def source(one: str, other: str, by_one: str, by_other: str) -> str:
+        """How two found each other: one side or both had a source, for the rest the other was "incoming"."""
+        if by_one == by_other:
+            return f"{by_one}, heard by both"
+        if by_other == "incoming":
+            return f"{by_one}, heard by {one}"
+        if by_one == "incoming":
+            return f"{by_other}, heard by {other}"
+        return f"{by_one} / {by_other}"
 
     async def stop(self) -> None:
         """Ends what still runs of the processes started here."""
