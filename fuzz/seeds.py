@@ -200,7 +200,7 @@ def by_hand() -> dict[str, dict[str, bytes]]:
             "found-v6": dht(type=5, nodes=[{**node, "ip": "2001:db8::1"}]), "value": dht(type=7, value="x"), "value-number": dht(type=7, value=7),
             "store-hidden-commas": b'{"type":7,"from":"' + ID.encode() + b'","value":"' + b"\\u002c" * 300 + b'"}',
             "store-grows": b'{"type":7,"from":"' + ID.encode() + b'","value":"' + b"\\t" * 1900 + b"\x7f" * 200 + b'"}',
-            "deep": b'{"type":' + b"[" * 250, "wide": dht(type=1, x=[1] * 300), "extra": dht(type=1, x={"y": [1, {}]}),
+            "deep": b'{"type":' + b"[" * 250, "wide": dht(type=1, x=[1] * 300), "many-small-lists": dht(type=1)[:-1] + b',"x":[' + b"[0]," * 980 + b"0]}", "extra": dht(type=1, x={"y": [1, {}]}),
         },
     }
 

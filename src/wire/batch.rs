@@ -90,6 +90,7 @@ mod tests {
         assert_eq!(frames(&[0x13, 1, 0, 1, 0x0a, 0, 2, 3, 3]), [&[0x0a][..]]);
         assert_eq!(frames(&[0x13, 9, 0, 1, 0x0a, 0, 3, 3, 3]), [&[0x0a][..]]);
         assert_eq!(frames(&[0x13, 9, 0, 1, 0x0a, 0]), [&[0x0a][..]]);
+        assert_eq!(frames(&[0x13, 3, 0, 1, 0x0a, 0, 9, 0, 1, 0x0a]), [&[0x0a][..]]);
         assert!(frames(&[0x13, 0]).is_empty());
         assert!(frames(&[0x13, 255]).is_empty());
         assert!(Frame::decode(&[0x13]).is_err());
