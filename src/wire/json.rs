@@ -24,9 +24,10 @@ pub struct Gossip {
 /// Recognises a payload that is gossip and not the application's; none: it is the application's.
 pub fn gossip(payload: &[u8]) -> Option<Gossip> {
     const MARK: &[u8] = b"\"_gossip\"";
-    if payload.first() != Some(&b'{') || !payload.windows(MARK.len()).any(|part| part == MARK) {
+    if payload.first() != Some(&b'{') || payload.len() > JSON_MAX_BYTES {
         return None;
     }
+    payload.windows(MARK.len()).find(|part| *part == MARK)?;
     let object = object(payload, JSON_MAX_BYTES)?;
     object.get("_gossip")?;
     let id = text(&object, "id").and_then(|id| hex::decode(id.get(..16)?.as_bytes()));
