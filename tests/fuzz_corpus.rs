@@ -6,6 +6,7 @@ mod peak_alloc;
 
 use peak_alloc::{PeakAlloc, allowance, peak_of};
 use setowire::fuzz::TARGETS;
+use setowire::wire::Frame;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,26 @@ fn nothing_in_the_corpus_breaks_a_promise() {
             assert!(held <= allowance(data.len()), "{}: held {held} bytes", path.display());
         }
     }
+}
+
+#[test]
+fn reading_a_binary_frame_allocates_nothing() {
+    let mut read = 0;
+    for (name, _) in TARGETS.iter().filter(|(name, _)| !["json", "stun", "dht"].contains(name)) {
+        for file in fs::read_dir(fuzz_dir().join("corpus").join(name)).expect("corpus") {
+            let data = fs::read(file.expect("file").path()).expect("readable");
+            let held = peak_of(|| match Frame::decode(&data) {
+                Ok(Frame::Batch(batch)) => read += batch.frames().count(),
+                Ok(Frame::Have(have)) => read += have.keys().count(),
+                Ok(Frame::Pex(pex)) => read += pex.entries().count(),
+                Ok(Frame::IHave(ihave)) => read += ihave.hashes().count(),
+                Ok(_) => read += 1,
+                Err(_) => {}
+            });
+            assert_eq!(held, 0, "{name}: {data:02x?}");
+        }
+    }
+    assert!(read > 300, "only {read} frames and entries were read");
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl RelayAnn {
         // Rust peers write the address with or without its port here.
         let with_port: Option<SocketAddr> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
         let address = match with_port {
-            Some(address) => dial_address(address.ip().to_string().as_bytes(), port),
+            Some(address) => Some(SocketAddr::new(address.ip(), port)).filter(leads_somewhere),
             None => dial_address(text, port),
         };
         Ok(RelayAnn { id, address: address.ok_or(reader.error("address", Problem::Text))? })
