@@ -37,6 +37,14 @@ fn with_old(seed: u64, quirks: &'static Quirks, profile: Profile) -> World {
     world
 }
 
+fn family_of(quirks: &Quirks) -> Family {
+    match quirks {
+        q if q.cpp => Family::Cpp,
+        q if q.rust => Family::Rust,
+        _ => Family::JsOrPython,
+    }
+}
+
 fn connected(world: &mut World, within: Duration) {
     world.expect("connected both ways", within, |w| w.sees(0, 1) && w.sees(1, 0));
 }
@@ -128,13 +136,8 @@ fn an_idle_pair_of_ours_is_quiet() {
 fn each_family_is_found_recognised_and_talks() {
     for (i, quirks) in OLD.into_iter().enumerate() {
         let mut world = with_old(30 + i as u64, quirks, Profile::WIRE);
-        let family = match quirks {
-            q if q.cpp => Family::Cpp,
-            q if q.rust => Family::Rust,
-            _ => Family::JsOrPython,
-        };
         let info = world.ours(0).peer(&world.wire_id(1)).expect("connected").clone();
-        assert_eq!(info.family, family, "{}", quirks.name);
+        assert_eq!(info.family, family_of(quirks), "{}", quirks.name);
         talk(&mut world, S, "hello");
         world.run_for(S * 100);
         assert!(world.sees(0, 1) && world.sees(1, 0), "{}: still connected", quirks.name);
@@ -152,6 +155,8 @@ fn an_old_peer_that_dials_us_is_a_connection() {
         world.add_model(Place::new(1).on(&[1]), quirks);
         world.dial(1, 0);
         connected(&mut world, S * 2);
+        world.run_for(S * 3);
+        assert_eq!(world.ours(0).peer(&world.wire_id(1)).map(|info| info.family), Some(family_of(quirks)));
         talk(&mut world, S, "hello");
     }
 }

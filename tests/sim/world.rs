@@ -15,7 +15,7 @@ use crate::network::{Network, NodeId, Packet, Place};
 use crate::ours::Ours;
 use crate::rng::Rng;
 use setowire::Config;
-use setowire::crypto::identity::WireId;
+use setowire::crypto::identity::{V12Keys, WireId};
 use setowire::node::{Node, Now, Via};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -153,6 +153,14 @@ impl World {
     }
 
     fn install(&mut self, node: NodeId, actor: Actor, seed: [u8; 32]) {
+        if self.print {
+            let name = match &actor {
+                Actor::Model(model) => model.quirks.name,
+                _ => "ours",
+            };
+            let id = crate::ours::short(&V12Keys::from_seed(&seed).wire_id());
+            println!("{:>10.4} {node:>3} begins: {name} {id}", self.now.as_secs_f64());
+        }
         let slot = &mut self.slots[node];
         slot.actor = actor;
         slot.seed = seed;
@@ -385,6 +393,13 @@ impl World {
             Actor::Model(model) => model.datagram(&mut io, packet.via, packet.from, &packet.bytes),
             Actor::Raw(inbox) => inbox.push((self.now, packet.from, packet.bytes.to_vec())),
         }
+        // No scenario sends an empty message: it was an ACK-only frame.
+        let empty = match &self.slots[node].actor {
+            Actor::Ours(ours) => ours.received.last().is_some_and(|got| got.data.is_empty()),
+            Actor::Model(model) => model.delivered.last().is_some_and(|got| got.data.is_empty()),
+            Actor::Raw(_) => false,
+        };
+        assert!(!empty, "seed {}: place {node} delivered an empty message from {}", self.seed, packet.from);
         self.apply(node, io);
     }
 

@@ -7,12 +7,9 @@
 //! it, never to our own kind, which has no such window, never for an answer.
 
 use crate::node::api::Family;
-use std::time::Duration;
 
 /// Owed answers that are let be: PONGs and the application's own messages pay them as well.
 const SLACK: u32 = 4;
-/// Our sequence number 0 is taken for received when it was sent so long ago, copies included.
-pub const OWN_ZERO_AGE: Duration = Duration::from_secs(3);
 /// Answers owed at most: the largest window of an old sender.
 const OWED_MAX: u32 = 512;
 

@@ -232,6 +232,7 @@ impl Link {
             (leaving.unanswered, leaving.asked) = (0, false);
         }
         let Some(rtt) = self.addrs.pong(from, now) else { return };
+        self.tx.ping_answered(now - rtt);
         self.pongs = self.pongs.saturating_add(1);
         if was_current {
             self.tx.ping_result(true, now);
@@ -380,8 +381,7 @@ impl Link {
     }
 
     fn service_acks(&mut self, env: &mut Env<'_>) {
-        let sent_long_ago = |at: Instant| env.now.mono.saturating_duration_since(at) >= super::acks::OWN_ZERO_AGE;
-        let by_data = self.tx.first_sent().is_some_and(sent_long_ago);
+        let by_data = self.tx.zero_arrived(env.now.mono);
         for _ in 0..self.acks.take(self.family(), self.is_ours()) {
             // An empty payload with a used number is dropped as old by all who count it.
             if !(by_data && self.send_data(env, 0, &[])) {

@@ -12,7 +12,7 @@ pub struct Known {
     pub replay: Replay,
     ended: Instant,
     next_sequence: u32,
-    family: Family,
+    pub family: Family,
 }
 
 impl Known {

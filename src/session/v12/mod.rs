@@ -242,7 +242,7 @@ impl V12 {
         }
         let now = env.now.mono;
         let stranger = self.strangers.remove(&from);
-        let since = how.since.into_iter().chain(stranger.map(|(since, _)| since)).min().unwrap_or(now);
+        let since = how.since.into_iter().chain(stranger.map(|left| left.since)).min().unwrap_or(now);
         if let Some(other) = self.by_addr.get(&from).copied() {
             let reason = "its address belongs to another peer now".to_owned();
             self.end(env, other, End { code: Code::TimedOut, reason, redial: false });
@@ -250,6 +250,8 @@ impl V12 {
         self.last_id += 1;
         let id = PeerId(self.last_id);
         let known = self.memory.take(&key.wire_id());
+        // A Rust peer that kept its entry of us shows its PEX only once.
+        let was_rust = known.as_ref().is_some_and(|known| known.family == Family::Rust);
         let may_be_remembered = self.options.persistent
             && now.saturating_duration_since(self.started) < crate::config::limits::V12_PEER_TIMEOUT;
         let start = Start {
@@ -265,7 +267,10 @@ impl V12 {
             heal_at: may_be_remembered.then_some(now + HEAL_AFTER),
         };
         let mut link = Link::new(start, env.now);
-        if let Some((_, Some(ping))) = stranger {
+        if self.strangers.take_rust_pex(&from) || was_rust {
+            link.guess.rust_pex();
+        }
+        if let Some(ping) = stranger.and_then(|left| left.ping) {
             link.guess.ping(now, &ping);
             link.send_pong(env, from);
         }

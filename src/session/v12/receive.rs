@@ -61,6 +61,9 @@ impl V12 {
             (Frame::Goaway, Some(peer)) => self.goaway(env, peer, from),
             (Frame::Frag(frag), Some(peer)) => self.fragment(env, peer, from, &frag),
             (Frame::Pex(pex), Some(peer)) => self.pex(env, peer, pex),
+            (Frame::Pex(pex), None) if pex.layout == Layout::Fixed => {
+                self.strangers.rust_pex(env.now.mono, from, env.dialer.awaits(&from));
+            }
             (Frame::RelayFwd(forward), Some(peer)) => self.told(env, peer, forward.address, None),
             (Frame::IHave(_) | Frame::Have(_) | Frame::Want(_) | Frame::Chunk(_) | Frame::ChunkAck(_), Some(peer)) => {
                 self.not_rust(env, peer);

@@ -40,10 +40,20 @@ struct Entry {
     open_tries: u8,
 }
 
+/// What is known of a stranger who became a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    pub since: Instant,
+    /// A PING that is owed an answer.
+    pub ping: Option<Ping>,
+}
+
 /// The table.
 pub struct Strangers {
     entries: BTreeMap<SocketAddr, Entry>,
     order: VecDeque<(Instant, SocketAddr)>,
+    /// Addresses that sent the PEX that only Rust peers send, before they were a connection.
+    rust: VecDeque<(Instant, SocketAddr)>,
     acks: Bucket,
     acks_by_ip: BTreeMap<IpAddr, Bucket>,
 }
@@ -53,6 +63,7 @@ impl Strangers {
         Strangers {
             entries: BTreeMap::new(),
             order: VecDeque::new(),
+            rust: VecDeque::new(),
             acks: Bucket::new(HELLO_ACKS_PER_SECOND, HELLO_ACKS_PER_SECOND, now),
             acks_by_ip: BTreeMap::new(),
         }
@@ -114,6 +125,25 @@ impl Strangers {
         }
     }
 
+    /// The PEX of a Rust peer, which follows its HELLO_ACK or ours and may overtake it. Only from an
+    /// address that we `dialled` or that said HELLO.
+    pub fn rust_pex(&mut self, now: Instant, from: SocketAddr, dialled: bool) {
+        self.expire(now);
+        if (dialled || self.entries.contains_key(&from)) && !self.rust.iter().any(|(_, addr)| *addr == from) {
+            if self.rust.len() >= UNCONFIRMED_MAX {
+                self.rust.pop_front();
+            }
+            self.rust.push_back((now, from));
+        }
+    }
+
+    /// Whether a Rust peer's PEX came from there.
+    pub fn take_rust_pex(&mut self, from: &SocketAddr) -> bool {
+        let before = self.rust.len();
+        self.rust.retain(|(_, addr)| addr != from);
+        self.rust.len() < before
+    }
+
     /// Whom a PONG from this address proves: it answers a PING of ours.
     pub fn pong(&self, from: &SocketAddr) -> Option<PeerKey> {
         self.entries.get(from).filter(|entry| entry.pinged.is_some()).map(|entry| entry.key)
@@ -126,12 +156,11 @@ impl Strangers {
         Some(entry.key)
     }
 
-    /// Takes an address out, because it became a connection: since when it is known, and the PING
-    /// that is owed an answer.
-    pub fn remove(&mut self, from: &SocketAddr) -> Option<(Instant, Option<Ping>)> {
+    /// Takes an address out, because it became a connection.
+    pub fn remove(&mut self, from: &SocketAddr) -> Option<Left> {
         let entry = self.entries.remove(from)?;
         self.order.retain(|(_, addr)| addr != from);
-        Some((entry.since, entry.ping))
+        Some(Left { since: entry.since, ping: entry.ping })
     }
 
     pub fn len(&self) -> usize {
@@ -139,7 +168,8 @@ impl Strangers {
     }
 
     pub fn poll_deadline(&self) -> Option<Instant> {
-        self.order.front().map(|(since, _)| *since + UNCONFIRMED_LIFE)
+        let oldest = self.order.front().into_iter().chain(self.rust.front()).map(|(since, _)| *since).min();
+        oldest.map(|since| since + UNCONFIRMED_LIFE)
     }
 
     pub fn expire(&mut self, now: Instant) {
@@ -149,6 +179,9 @@ impl Strangers {
             }
             self.order.pop_front();
             self.entries.remove(&addr);
+        }
+        while self.rust.front().is_some_and(|(since, _)| now >= *since + UNCONFIRMED_LIFE) {
+            self.rust.pop_front();
         }
     }
 }
@@ -192,6 +225,21 @@ mod tests {
     }
 
     #[test]
+    fn a_rust_pex_is_kept_for_a_while_from_those_we_deal_with() {
+        let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
+        strangers.rust_pex(now, addr(1, 5), false);
+        assert!(!strangers.take_rust_pex(&addr(1, 5)), "nobody asked him");
+        strangers.hello(now, addr(1, 5), key(1), 41);
+        strangers.rust_pex(now, addr(1, 5), false);
+        strangers.rust_pex(now, addr(2, 5), true);
+        assert!(strangers.take_rust_pex(&addr(1, 5)) && !strangers.take_rust_pex(&addr(1, 5)));
+        strangers.expire(now + UNCONFIRMED_LIFE);
+        assert!(!strangers.take_rust_pex(&addr(2, 5)));
+        (0..1_000).for_each(|n| strangers.rust_pex(now, addr(1, n), true));
+        assert_eq!(strangers.rust.len(), UNCONFIRMED_MAX);
+    }
+
+    #[test]
     fn never_more_bytes_out_than_in() {
         let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
         let (mut bytes_in, mut bytes_out) = (0, 0);
@@ -219,7 +267,7 @@ mod tests {
         assert_eq!(strangers.pong(&addr(1, 5)), None);
         assert_eq!(strangers.ping(now, &addr(1, 5), &PING, 29), Answer::Ping);
         assert_eq!(strangers.pong(&addr(1, 5)), Some(key(1)));
-        assert_eq!(strangers.remove(&addr(1, 5)), Some((now, Some(PING))));
+        assert_eq!(strangers.remove(&addr(1, 5)), Some(Left { since: now, ping: Some(PING) }));
         assert!(strangers.len() == 0 && strangers.poll_deadline().is_none());
     }
 

@@ -24,6 +24,8 @@ const REPEAT_AFTER: [Duration; 5] = [
 ];
 /// So long after the peer began anew, copies also come late enough to end its 50 ms delay.
 const PEER_RESTART_COPIES: Duration = Duration::from_secs(3);
+/// Our first number is taken for received when it was sent so long ago, copies included.
+const ZERO_AGE: Duration = Duration::from_secs(3);
 /// Messages waiting, beyond which a clean link sends no copies.
 const BUSY: usize = 64;
 
@@ -67,6 +69,7 @@ pub struct Tx {
     fragments_sent: u16,
     next_sequence: u32,
     first_sent: Option<Instant>,
+    open_at_first: bool,
     copies: BTreeMap<(Instant, u32), Copy>,
     copy_bytes: usize,
     datagrams: Bucket,
@@ -86,6 +89,7 @@ impl Tx {
             fragments_sent: 0,
             next_sequence,
             first_sent: None,
+            open_at_first: false,
             copies: BTreeMap::new(),
             copy_bytes: 0,
             datagrams: Bucket::new(PACE_BURST, PACE_START_PER_SECOND, now),
@@ -123,22 +127,37 @@ impl Tx {
         self.next_sequence
     }
 
-    /// When sequence 0 of this session was sent first.
-    pub fn first_sent(&self) -> Option<Instant> {
-        self.first_sent
+    /// A PING that left at `sent` was answered: the way there was open then.
+    pub fn ping_answered(&mut self, sent: Instant) {
+        if self.first_sent.is_some_and(|first| sent >= first && sent <= first + ZERO_AGE) {
+            self.open_at_first = true;
+        }
+    }
+
+    /// Whether the first number of this session can be taken for received: its copies are out, and
+    /// the way was open at that time.
+    pub fn zero_arrived(&self, now: Instant) -> bool {
+        self.open_at_first && self.first_sent.is_some_and(|first| now >= first + ZERO_AGE)
     }
 
     /// The peer forgot us: it expects 0 again, and copies of old numbers would confuse it.
     pub fn restart(&mut self) {
         self.next_sequence = 0;
-        self.first_sent = None;
+        self.forget_first();
         self.copies.clear();
         self.copy_bytes = 0;
+    }
+
+    fn forget_first(&mut self) {
+        self.first_sent = None;
+        self.open_at_first = false;
     }
 
     /// The peer began anew. C++ takes nothing but 0 then; JavaScript and Python take any number, and
     /// may have taken one of ours already, before which they would drop a 0.
     pub fn peer_restarted(&mut self, family: Family, now: Instant) {
+        // To a peer that has none of our numbers yet, an empty frame with an old one is a message.
+        self.forget_first();
         match family {
             Family::JsOrPython => self.delayed_until = Some(now + PEER_RESTART_COPIES),
             Family::Cpp | Family::Unknown => self.restart(),
