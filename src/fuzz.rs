@@ -4,12 +4,15 @@
 //! what was decoded can be encoded and is then decoded to the same, what has only one form is
 //! the very bytes that came in, encoders refuse what decoders refuse, and every iterator ends
 //! within the bytes it was given.
-//! How much memory a call may take is checked by the caller (`tests/common/peak_alloc.rs`), because
-//! only a program can watch its allocator.
+//! How much memory a call may take is said here and checked by the caller
+//! (`tests/common/peak_alloc.rs`), because only a program can watch its allocator.
 //!
 //! A new entry is a function here, its line in [`TARGETS`], a target in `fuzz/` and a
 //! corpus; `tests/fuzz_corpus.rs` replays every corpus and fails when one of the four is missing.
 
+use crate::config::limits::CACHE_MAX;
+use crate::discovery::cache;
+use crate::path::is_dialable;
 use crate::wire::{
     Chunk, DecodeError, Frag, Frame, Pong, Want, batch, data, dht, hex, ihave, json, kind, pex, ping,
     stun::{self, TransactionId},
@@ -18,25 +21,42 @@ use crate::wire::{
 use std::net::SocketAddr;
 
 /// An entry for any bytes.
-pub type Entry = fn(&[u8]);
+pub struct Target {
+    /// Of the fuzz target and of the corpus.
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+    /// The bytes that a call with so many bytes of input may hold, checks included.
+    pub memory: fn(usize) -> usize,
+}
 
-/// Every entry, by the name of its fuzz target and of its corpus.
-pub const TARGETS: &[(&str, Entry)] = &[
-    ("batch", fuzz_batch),
-    ("beacon", fuzz_beacon),
-    ("data", fuzz_data),
-    ("dht", fuzz_dht),
-    ("frag", fuzz_frag),
-    ("frame", fuzz_frame),
-    ("handshake", fuzz_handshake),
-    ("ihave", fuzz_ihave),
-    ("json", fuzz_json),
-    ("pex", fuzz_pex),
-    ("ping", fuzz_ping),
-    ("relay", fuzz_relay),
-    ("stun", fuzz_stun),
-    ("values", fuzz_values),
+/// Every entry.
+pub const TARGETS: &[Target] = &[
+    Target { name: "batch", run: fuzz_batch, memory: flat },
+    Target { name: "beacon", run: fuzz_beacon, memory: flat },
+    Target { name: "cache", run: fuzz_cache, memory: tree },
+    Target { name: "data", run: fuzz_data, memory: flat },
+    Target { name: "dht", run: fuzz_dht, memory: flat },
+    Target { name: "frag", run: fuzz_frag, memory: flat },
+    Target { name: "frame", run: fuzz_frame, memory: flat },
+    Target { name: "handshake", run: fuzz_handshake, memory: flat },
+    Target { name: "ihave", run: fuzz_ihave, memory: flat },
+    Target { name: "json", run: fuzz_json, memory: flat },
+    Target { name: "pex", run: fuzz_pex, memory: flat },
+    Target { name: "ping", run: fuzz_ping, memory: flat },
+    Target { name: "relay", run: fuzz_relay, memory: flat },
+    Target { name: "stun", run: fuzz_stun, memory: flat },
+    Target { name: "values", run: fuzz_values, memory: flat },
 ];
+
+/// What comes from the network: copies made by the checks, and JSON trees of bounded size.
+fn flat(input: usize) -> usize {
+    (64 << 10) + 4 * input
+}
+
+/// What the application gives once, and has bounded: a JSON tree as large as its text makes it.
+fn tree(input: usize) -> usize {
+    (64 << 10) + 80 * input
+}
 
 /// Whatever the main socket may receive.
 pub fn fuzz_frame(data: &[u8]) {
@@ -189,6 +209,22 @@ fn check_dht(message: dht::Message) {
         Err(error) => {
             assert!(matches!(message.body, dht::Body::Store { .. } | dht::Body::FoundValue { .. }), "{error}")
         }
+    }
+}
+
+/// The peers of an earlier run, from a file of the application.
+pub fn fuzz_cache(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match cache::parse(text) {
+        Ok(entries) => {
+            assert!(entries.len() <= CACHE_MAX);
+            assert!(entries.is_sorted_by_key(|entry| std::cmp::Reverse(entry.last_seen)));
+            for entry in entries {
+                assert!(is_dialable(&entry.addr));
+                assert!(entry.wire_id().is_none() || entry.id.is_some_and(|id| id.len() >= 16));
+            }
+        }
+        Err(error) => assert!(error.detail.starts_with("peer_cache: "), "{error}"),
     }
 }
 

@@ -10,23 +10,23 @@ pub mod peak_alloc;
 static ALLOC: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
 /// The library's entry with this name.
-pub fn entry(name: &str) -> setowire::fuzz::Entry {
-    let found = setowire::fuzz::TARGETS.iter().find(|(target, _)| *target == name);
-    found.unwrap_or_else(|| panic!("src/fuzz.rs has no entry {name}")).1
+pub fn entry(name: &str) -> &'static setowire::fuzz::Target {
+    let found = setowire::fuzz::TARGETS.iter().find(|target| target.name == name);
+    found.unwrap_or_else(|| panic!("src/fuzz.rs has no entry {name}"))
 }
 
 /// Runs one input and holds it to its allowance of memory.
-pub fn run(entry: setowire::fuzz::Entry, data: &[u8]) {
-    let held = peak_alloc::peak_of(|| entry(data));
-    assert!(held <= peak_alloc::allowance(data.len()), "{held} bytes of memory for {} bytes", data.len());
+pub fn run(target: &setowire::fuzz::Target, data: &[u8]) {
+    let held = peak_alloc::peak_of(|| (target.run)(data));
+    assert!(held <= (target.memory)(data.len()), "{held} bytes of memory for {} bytes", data.len());
 }
 
 /// Makes a fuzz target of the entry with this name.
 #[macro_export]
 macro_rules! target {
     ($name:literal) => {
-        static ENTRY: std::sync::LazyLock<setowire::fuzz::Entry> = std::sync::LazyLock::new(|| $crate::entry($name));
+        static TARGET: std::sync::LazyLock<&setowire::fuzz::Target> = std::sync::LazyLock::new(|| $crate::entry($name));
 
-        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::run(*ENTRY, data));
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::run(*TARGET, data));
     };
 }

@@ -48,8 +48,3 @@ pub fn peak_of(call: impl FnOnce()) -> usize {
     call();
     usize::try_from(PEAK.get() - before).unwrap_or(0)
 }
-
-/// What decoding and checking `input` bytes may hold: a fixed part for parsed trees, and copies of the input.
-pub fn allowance(input: usize) -> usize {
-    (64 << 10) + 4 * input
-}
