@@ -131,7 +131,7 @@ async def test_connect_is_cancellable_and_ends_with_the_swarm() -> None:
         with pytest.raises(asyncio.CancelledError):
             await connecting
         await until(lambda: swarm.stats().ops == 0)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(swarm.connect(address, timeout=math.inf), 0.05)
         connecting = asyncio.create_task(swarm.connect(address, timeout=math.inf))
         await until(lambda: swarm.stats().ops == 1)
@@ -183,12 +183,10 @@ async def test_every_await_can_be_cancelled(topic: bytes) -> None:
 
 
 @asyncio_test
-async def test_a_flood_neither_starves_the_loop_nor_grows_without_bound() -> None:
+async def test_a_flood_does_not_starve_the_loop() -> None:
     async with setowire.Swarm(quiet()) as one, setowire.Swarm(quiet()) as other:
         there, back = await pair(one, other)
-        count = 20_000
-        received = 0
-        turns = 0
+        count, turns = 5_000, 0
 
         async def tick() -> None:
             nonlocal turns
@@ -198,20 +196,15 @@ async def test_a_flood_neither_starves_the_loop_nor_grows_without_bound() -> Non
 
         async def send() -> None:
             for number in range(count):
-                while not there.write(number.to_bytes(4, "big")):
-                    await Next(one, "writable")()
-            await there.send(b"done")
+                if not there.write(number.to_bytes(4, "big")):
+                    await there.send(number.to_bytes(4, "big"))
 
-        ticking = asyncio.create_task(tick())
-        sending = asyncio.create_task(send())
-        async for message in other:
-            if message.data == b"done":
-                break
-            received += 1
+        ticking, sending = asyncio.create_task(tick()), asyncio.create_task(send())
+        messages = aiter(other)
+        got = [int.from_bytes((await anext(messages)).data, "big") for _ in range(count)]
         await sending
         ticking.cancel()
-        lost = other.stats().events_lost + one.stats().messages_lost
-        assert received + lost >= count * 0.9, f"{received} of {count} came, {lost} were reported lost"
+        assert got == list(range(count))
         assert turns > 100
 
 

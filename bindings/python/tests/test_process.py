@@ -77,7 +77,7 @@ ENDS = {
         "",
     ),
     "unused swarms": ("swarms = [sync.Swarm(options) for _ in range(20)]", 0, ""),
-    "a loop that was stopped": ("loop = asyncio.new_event_loop()\nloop.run_until_complete(traffic())", 0, ""),
+    "a loop that was closed": ("loop = asyncio.new_event_loop()\nloop.run_until_complete(traffic())\nloop.close()", 0, ""),
     "a reference cycle": ("one = sync.Swarm(options)\none.itself = one\ndel one", 0, ""),
 }
 
@@ -131,7 +131,7 @@ def in_child(work):
 
 one, other = sync.Swarm(options), sync.Swarm(options)
 peer = one.connect(f"127.0.0.1:{other.port}")
-assert isinstance(one.poll(), setowire.events.Connection)
+while one.poll(): pass
 
 def refused():
     for call in (one.stats, peer.stats, lambda: one.broadcast(b"x"), lambda: one.join(bytes(32)), lambda: peer.send(b"x"),
