@@ -194,6 +194,7 @@ class Lan:
 
     def old(self, host: int) -> Program:
         """The published peer of the old network in this host, not started yet."""
+        self.sh("multicast", str(host))
         return self._run(f"old peer in host {host}", host, [os.environ["SETOWIRE_OLD_PYTHON"], str(INTEROP / "peer_py.py")], {})
 
     def _run(self, name: str, host: int, argv: list[str], env: dict[str, str]) -> Program:

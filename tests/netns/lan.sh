@@ -12,6 +12,8 @@
 #       10.78.0.N/24 and, or, fd78::N/64; its port is called IFNAME-N
 #   lan.sh route PREFIX N
 #       a default route for host N, to an address where nobody is
+#   lan.sh multicast PREFIX N
+#       a route for multicast, for programs that do not name the interface themselves
 #   lan.sh deaf PREFIX N
 #       multicast from others no longer reaches host N; its own still goes out
 #   lan.sh down PREFIX
@@ -77,6 +79,7 @@ case $command in
         ip -n "$1$2" route add default via 10.77.0.254
         # The gateway has an address but no machine: packets to it are dropped by the switch.
         ip -n "$1$2" neigh add 10.77.0.254 lladdr 02:00:00:00:00:fe dev eth0 nud permanent;;
+    multicast) ip -n "$1$2" route add 224.0.0.0/4 dev eth0;;
     deaf) bridge -n "${1}sw" link set dev "p$2" mcast_flood off;;
     down) down "$1";;
     exec) name=$1; shift; exec ip netns exec "$name" "$@";;

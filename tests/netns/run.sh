@@ -45,5 +45,5 @@ export PYTHONDONTWRITEBYTECODE=1
 case "${1:-}" in
     shell) exec "${SHELL:-/bin/sh}";;
     report) shift; exec "$python" "$here/report.py" "$@";;
-    *) cd "$root"; exec "$python" -m pytest -p no:cacheprovider "$here" "$@";;
+    *) cd "$here"; exec "$python" -m pytest -p no:cacheprovider "$@";;
 esac
