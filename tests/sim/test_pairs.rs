@@ -335,6 +335,21 @@ fn they_leave_and_we_notice() {
     }
 }
 
+#[test]
+fn a_goodbye_between_hellos_is_noticed() {
+    // A dial of theirs says HELLO eight times, whatever else happens.
+    for quirks in OLD.iter().filter(|quirks| quirks.says_goodbye) {
+        let mut world = World::new(131, Profile::WIRE);
+        world.add_ours(Place::new(0), &Config::default());
+        world.add_model(Place::new(1), quirks);
+        world.dial(1, 0);
+        connected(&mut world, S * 30);
+        world.close(1);
+        let id = world.wire_id(1);
+        world.expect(quirks.name, S * 5, |w| !w.ours(0).is_connected(&id));
+    }
+}
+
 fn restart_model(world: &mut World, node: NodeId, quirks: &'static Quirks, new_port: bool) {
     let seed = world.identity_seed(node);
     world.kill(node);

@@ -219,9 +219,12 @@ impl Link {
         self.leaving.get_or_insert(Leaving { since: now, hold: !doubted, next: now, unanswered: 0, asked: false });
     }
 
-    /// The peer shows that it means to stay.
+    /// The peer says HELLO, as if it meant to stay: data flows again. PINGs still decide, because
+    /// an old peer that dialled just before its goodbye goes on saying HELLO after it.
     pub fn stays(&mut self) {
-        self.leaving = None;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.hold = false;
+        }
     }
 
     /// A PONG from one of the addresses.

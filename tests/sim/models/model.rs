@@ -459,7 +459,8 @@ impl Model {
             return;
         }
         self.ending = true;
-        self.timers.retain(|_, timer| matches!(timer, Timer::Flush | Timer::Drain(..) | Timer::Jitter(..)));
+        self.timers
+            .retain(|_, timer| matches!(timer, Timer::Flush | Timer::Drain(..) | Timer::Jitter(..) | Timer::Hello(..)));
         let wait = if self.quirks.says_goodbye {
             self.peers.values().for_each(|peer| io.send(peer.best, vec![0x0a]));
             Duration::from_secs(2)
