@@ -63,7 +63,7 @@ pub fn get(swarm: *const setowire_swarm) -> Result<Used> {
     let Some(handle) = found else {
         return Err(match name {
             0 => pointer::is_null("swarm"),
-            _ if name % STEP == 0 && name < NEXT.load(Ordering::Relaxed) => {
+            _ if name.is_multiple_of(STEP) && name < NEXT.load(Ordering::Relaxed) => {
                 Error::new(Code::Closed, "swarm: it was freed")
             }
             _ => Error::invalid("swarm: this pointer did not come from setowire_swarm_new"),

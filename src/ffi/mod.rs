@@ -9,6 +9,8 @@
 //! in reading order, into `setowire.h`, which begins with the text below.
 #![doc = include_str!("intro.md")]
 #![allow(non_camel_case_types)]
+// The `@param` lines say what a C program has to keep to.
+#![allow(clippy::missing_safety_doc)]
 #![deny(missing_docs)]
 
 pub mod config;

@@ -32,6 +32,9 @@ use std::time::Duration;
 /// What the dispatcher thread calls with each event. Dropped after its last call.
 pub type Callback = Box<dyn Fn(Record) + Send + Sync>;
 
+/// What is left to do when the callback that asked for the end has returned.
+pub type Afterwards = Box<dyn FnOnce() + Send>;
+
 struct Handler {
     mask: EventMask,
     callback: Callback,
@@ -45,7 +48,7 @@ pub struct EventQueue {
     consumer: AtomicU8,
     dispatcher: Mutex<Option<JoinHandle<()>>>,
     /// Run by the dispatcher thread as the last thing it does.
-    afterwards: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    afterwards: Arc<Mutex<Option<Afterwards>>>,
 }
 
 /// What `drain` handed out.
@@ -204,7 +207,7 @@ impl EventQueue {
 
     /// The same from inside a callback: nothing is handed over any more, and when the callback returned its
     /// thread drops it and runs `afterwards`.
-    pub fn finish_later(&self, afterwards: Box<dyn FnOnce() + Send>) {
+    pub fn finish_later(&self, afterwards: Afterwards) {
         *self.afterwards.lock() = Some(afterwards);
         self.events.stop(Stop::Now);
         self.events.end();

@@ -1,0 +1,256 @@
+/* Every function with NULL and with wrong values in every position, on a live swarm, on one that is closed, on one
+ * that was freed, and on pointers that never were swarms: an error code, what was to be written is 0, no crash.
+ * tests/abi.rs checks that no function is missing here. */
+#include "check.h"
+
+static const uint8_t bytes[64] = {1};
+static int released;
+
+static void release(void *data, void *user_data) {
+    (void)data;
+    (void)user_data;
+    released++;
+}
+
+static void on_event(setowire_swarm *swarm, const setowire_event *event, void *user_data) {
+    (void)swarm, (void)event, (void)user_data;
+}
+
+static void on_line(uint8_t level, const char *target, const char *message, size_t len, uint64_t time_us,
+                    void *user_data) {
+    (void)level, (void)target, (void)message, (void)len, (void)time_us, (void)user_data;
+}
+
+static void count(void *user_data) {
+    ++*(int *)user_data;
+}
+
+/* All calls that take a swarm, with good parameters otherwise: each fails with this code. */
+static void all_fail(setowire_swarm *swarm, int32_t code) {
+    uint64_t id = 7;
+    size_t number = 7;
+    intptr_t fd = 7;
+    int destroyed = 0;
+    uint8_t buffer[8] = {0};
+    char text[8] = "before";
+    setowire_event *event = (setowire_event *)&id;
+    setowire_swarm_details details = {.struct_size = sizeof details, .port_v4 = 7};
+    setowire_swarm_counters counters = {.struct_size = sizeof counters, .peers = 7};
+    setowire_peer_details peer = {.struct_size = sizeof peer, .peer = 7};
+
+    FAILS(code, setowire_swarm_close(swarm));
+    FAILS(code, setowire_swarm_set_callback(swarm, 0, on_event, &destroyed, count));
+    CHECK(destroyed == 1);
+    FAILS(code, setowire_swarm_connect(swarm, "127.0.0.1:9", 0, 0, &id));
+    CHECK(id == 0);
+    FAILS(code, setowire_op_cancel(swarm, 1));
+    FAILS(code, setowire_swarm_broadcast(swarm, bytes, 1));
+    number = 7;
+    FAILS(code, setowire_swarm_peers(swarm, &id, 1, &number));
+    CHECK(number == 0);
+    FAILS(code, setowire_swarm_info(swarm, &details));
+    CHECK(details.port_v4 == 0);
+    FAILS(code, setowire_swarm_stats(swarm, &counters));
+    CHECK(counters.peers == 0);
+    FAILS(code, setowire_swarm_network_changed(swarm));
+    id = 7;
+    FAILS(code, setowire_swarm_join(swarm, bytes, 32, &id));
+    CHECK(id == 0);
+    FAILS(code, setowire_swarm_leave(swarm, bytes, 32));
+    FAILS(code, setowire_topic_close(swarm, 1));
+    number = 7;
+    FAILS(code, setowire_swarm_topics(swarm, &id, 1, &number));
+    CHECK(number == 0);
+    FAILS(code, setowire_peer_send(swarm, 1, bytes, 1, 0));
+    released = 0;
+    FAILS(code, setowire_peer_send_owned(swarm, 1, buffer, 1, 0, release, NULL));
+    CHECK(released == 1);
+    number = 7;
+    FAILS(code, setowire_peer_buffered(swarm, 1, &number));
+    CHECK(number == 0);
+    FAILS(code, setowire_peer_info(swarm, 1, &peer));
+    CHECK(peer.peer == 0);
+    FAILS(code, setowire_peer_address(swarm, 1, text, sizeof text));
+    CHECK(text[0] == 0);
+    FAILS(code, setowire_peer_close(swarm, 1));
+    FAILS(code, setowire_event_next(swarm, &event));
+    CHECK(event == NULL);
+    FAILS(code, setowire_event_fd(swarm, &fd));
+    CHECK(fd == -1);
+    number = 7;
+    FAILS(code, setowire_event_drain(swarm, buffer, sizeof buffer, &number));
+    CHECK(number == 0);
+    FAILS(code, setowire_event_wait(swarm, 0));
+    setowire_event_wake(swarm);
+}
+
+static void configs(void) {
+    const char *text = "1";
+    setowire_config *none = NULL;
+    setowire_config *config = setowire_config_new();
+    setowire_config_free(NULL);
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set(none, "lan", text));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set(config, NULL, text));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set(config, "lan", NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set(config, "lan", "perhaps"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set(config, "no such option", text));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set(config, "l\xFF", text));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_identity_seed(none, bytes, 32));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_identity_seed(config, NULL, 32));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_identity_seed(config, NULL, 0));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_identity_seed(config, bytes, 31));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_identity_seed(config, bytes, 64));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_identity_seed(config, bytes, SIZE_MAX));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_bind_addr(none, "0.0.0.0:0"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_bind_addr(config, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_bind_addr(config, "here"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_max_peers(none, 1));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_max_peers(config, 0));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_max_peers(config, UINT32_MAX));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_lan(none, true));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_lan_interfaces(none, "lo"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_lan_interfaces(config, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_add_seed(none, "127.0.0.1:9"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_add_seed(config, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_add_seed(config, "no port"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_peer_cache(none, "[]"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_peer_cache(config, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_peer_cache(config, "{"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_clear_fragments(none, true));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_send_buffer(none, 1 << 20));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_send_buffer(config, 0));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_send_buffer(config, SIZE_MAX));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_event_queue(none, 100, 1 << 20));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_event_queue(config, 0, 1 << 20));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_event_queue(config, 100, 0));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_event_mask(none, 0));
+    OK(setowire_config_set_event_mask(config, SETOWIRE_EVENTS_ALL));
+    setowire_config_free(config);
+}
+
+/* NULL and wrong values in the positions after the swarm. */
+static void parameters(setowire_swarm *swarm) {
+    uint64_t id = 7;
+    size_t number = 7;
+    int destroyed = 0;
+    uint8_t buffer[8] = {0};
+    setowire_swarm_details details = {.struct_size = 0};
+    setowire_swarm_counters counters = {.struct_size = 7};
+    setowire_peer_details peer = {.struct_size = UINT32_MAX};
+
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_new(NULL, NULL));
+    OK(setowire_swarm_set_callback(swarm, UINT64_MAX, NULL, NULL, NULL));
+    OK(setowire_swarm_set_callback(swarm, UINT64_MAX, NULL, &destroyed, count));
+    CHECK(destroyed == 1);
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_connect(swarm, NULL, 0, 0, &id));
+    CHECK(id == 0);
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_connect(swarm, "127.0.0.1:9", 0, 0, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_connect(swarm, "127.0.0.1", 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_connect(swarm, "127.0.0.1:0", 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_connect(swarm, "\xFF:9", 0, 0, &id));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_op_cancel(swarm, 0));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_op_cancel(swarm, UINT64_MAX));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_broadcast(swarm, NULL, 1));
+    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_swarm_broadcast(swarm, bytes, SIZE_MAX));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_peers(swarm, NULL, 1, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_peers(swarm, &id, 1, NULL));
+    OK(setowire_swarm_peers(swarm, NULL, 0, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_info(swarm, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_info(swarm, &details));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_stats(swarm, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_stats(swarm, &counters));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join(swarm, NULL, 32, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join(swarm, bytes, 31, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join(swarm, bytes, SIZE_MAX, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join(swarm, bytes, 32, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_leave(swarm, NULL, 32));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_leave(swarm, bytes, 0));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_swarm_leave(swarm, bytes, 32));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_topic_close(swarm, 0));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_topic_close(swarm, UINT64_MAX));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_topics(swarm, NULL, 1, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_topics(swarm, &id, 1, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send(swarm, 1, NULL, 1, 0));
+    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send(swarm, 1, bytes, SIZE_MAX, 0));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_send(swarm, 0, bytes, 1, 0));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_send(swarm, UINT64_MAX, bytes, 1, 9));
+    released = 0;
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_owned(swarm, 1, NULL, 1, 0, release, NULL));
+    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send_owned(swarm, 1, buffer, SIZE_MAX, 0, release, NULL));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_send_owned(swarm, 1, buffer, 1, 0, release, NULL));
+    CHECK(released == 3);
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_send_owned(swarm, 1, buffer, 1, 0, NULL, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_buffered(swarm, 1, NULL));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_buffered(swarm, 1, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_info(swarm, 1, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_info(swarm, 1, &peer));
+    peer.struct_size = sizeof peer;
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_info(swarm, 1, &peer));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_address(swarm, 1, NULL, 1));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_address(swarm, 1, NULL, 0));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_close(swarm, 1));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_event_next(swarm, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_event_fd(swarm, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_event_drain(swarm, NULL, 1, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_event_drain(swarm, buffer, sizeof buffer, NULL));
+}
+
+static void events(void) {
+    size_t len = 7;
+    setowire_event_free(NULL);
+    CHECK(setowire_event_kind(NULL) == 0);
+    CHECK(setowire_event_seq(NULL) == 0);
+    CHECK(setowire_event_peer(NULL) == 0);
+    CHECK(setowire_event_topic(NULL) == 0);
+    CHECK(setowire_event_op(NULL) == 0);
+    CHECK(setowire_event_tag(NULL) == 0);
+    CHECK(setowire_event_code(NULL) == 0);
+    CHECK(setowire_event_flags(NULL) == 0);
+    CHECK(setowire_event_data(NULL, &len) == NULL && len == 0);
+    CHECK(setowire_event_data(NULL, NULL) == NULL);
+}
+
+static void process(void) {
+    int destroyed = 0;
+    char text[4] = "abc";
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_new(NULL, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_last_error_message(NULL, 1));
+    int32_t len = setowire_last_error_message(NULL, 0);
+    CHECK(len > 3 && setowire_last_error_message(text, sizeof text) == len && strlen(text) == 3);
+    CHECK(setowire_last_error_message(text, 1) == len && text[0] == 0);
+    for (int code = -400; code < 100; code++) {
+        CHECK(strlen(setowire_error_name(code)) > 0 && strlen(setowire_error_string(code)) > 0);
+    }
+    CHECK(strcmp(setowire_error_name(0), "OK") == 0);
+    CHECK(strcmp(setowire_error_name(INT32_MIN), "UNKNOWN") == 0);
+    CHECK(strcmp(setowire_error_name(SETOWIRE_ERR_TOO_LARGE), "TOO_LARGE") == 0);
+    FAILS(SETOWIRE_ERR_INVALID, setowire_set_log_callback(0, on_line, &destroyed, count));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_set_log_callback(6, on_line, &destroyed, count));
+    OK(setowire_set_log_callback(0, NULL, &destroyed, count));
+    OK(setowire_set_log_callback(0, NULL, NULL, NULL));
+    CHECK(destroyed == 3);
+    CHECK(setowire_version_number() == SETOWIRE_VERSION_NUMBER);
+    CHECK(setowire_abi_version() == SETOWIRE_ABI_VERSION);
+    snprintf(text, sizeof text, "%d.%d", SETOWIRE_VERSION_MAJOR, SETOWIRE_VERSION_MINOR);
+    CHECK(strncmp(setowire_version_string(), text, strlen(text)) == 0);
+}
+
+int main(void) {
+    int local = 0;
+    all_fail(NULL, SETOWIRE_ERR_INVALID);
+    all_fail((setowire_swarm *)&local, SETOWIRE_ERR_INVALID);
+    all_fail((setowire_swarm *)(uintptr_t)1, SETOWIRE_ERR_INVALID);
+    all_fail((setowire_swarm *)UINTPTR_MAX, SETOWIRE_ERR_INVALID);
+    setowire_swarm_free(NULL);
+    setowire_swarm_free((setowire_swarm *)&local);
+    configs();
+    events();
+    process();
+
+    setowire_swarm *swarm = quiet_swarm();
+    parameters(swarm);
+    setowire_swarm_free(swarm);
+    all_fail(swarm, SETOWIRE_ERR_CLOSED);
+    setowire_swarm_free(swarm);
+    return 0;
+}

@@ -1,0 +1,146 @@
+/* Eight threads call everything on the same three swarms for a while, callbacks call back, callbacks are replaced and
+ * peers closed; then the swarms are closed and freed under the threads. Counted: every operation completes once. */
+#include "check.h"
+#include <stdatomic.h>
+
+#define THREADS 8
+#define SWARMS 3
+#define CALLS 3000
+
+static setowire_swarm *swarms[SWARMS];
+static char addresses[SWARMS][64];
+static atomic_uint begun[SWARMS], done[SWARMS], closed[SWARMS], destroyed[SWARMS];
+static atomic_uint callbacks_set[SWARMS];
+
+static int expected(int32_t code) {
+    return code >= 0 || code == SETOWIRE_ERR_CLOSED || code == SETOWIRE_ERR_NOT_FOUND ||
+           code == SETOWIRE_ERR_WOULD_BLOCK || code == SETOWIRE_ERR_REFUSED;
+}
+
+static void on_event(setowire_swarm *swarm, const setowire_event *event, void *user_data) {
+    size_t index = (size_t)(uintptr_t)user_data;
+    size_t len = 0;
+    const uint8_t *data = setowire_event_data(event, &len);
+    CHECK(swarm == swarms[index]);
+    CHECK(data != NULL && data[len] == 0);
+    int32_t waited = setowire_event_wait(swarm, SETOWIRE_NO_TIMEOUT);
+    CHECK(waited == SETOWIRE_ERR_WOULD_DEADLOCK || waited == SETOWIRE_ERR_CLOSED);
+    switch (setowire_event_kind(event)) {
+    case SETOWIRE_EVENT_OP_DONE: atomic_fetch_add(&done[index], 1); break;
+    case SETOWIRE_EVENT_CLOSED: CHECK(atomic_fetch_add(&closed[index], 1) == 0); break;
+    case SETOWIRE_EVENT_MESSAGE:
+        if (len < 4) CHECK(expected(setowire_peer_send(swarm, setowire_event_peer(event), data, len + 1, 0)));
+        break;
+    default: break;
+    }
+}
+
+static void count_destroyed(void *user_data) {
+    atomic_fetch_add(&destroyed[(size_t)(uintptr_t)user_data], 1);
+}
+
+static void set_callback(size_t index) {
+    atomic_fetch_add(&callbacks_set[index], 1);
+    CHECK(expected(setowire_swarm_set_callback(swarms[index], SETOWIRE_EVENTS_ALL, on_event,
+                                               (void *)(uintptr_t)index, count_destroyed)));
+}
+
+static void release(void *data, void *user_data) {
+    (void)user_data;
+    free(data);
+}
+
+static void *call_everything(void *argument) {
+    uint64_t random = (uint64_t)(uintptr_t)argument;
+    uint64_t ids[8], op = 0;
+    for (int i = 0; i < CALLS; i++) {
+        size_t index = next_random(&random) % SWARMS;
+        setowire_swarm *swarm = swarms[index];
+        uint8_t bytes[32] = {(uint8_t)(next_random(&random) % 4)};
+        size_t count = 0;
+        char text[64];
+        uint64_t peer = 1 + next_random(&random) % 4;
+        switch (next_random(&random) % 16) {
+        case 0: {
+            /* Counted first: the completion may come before the call returns. */
+            atomic_fetch_add(&begun[index], 1);
+            int32_t got = setowire_swarm_connect(swarm, addresses[(index + 1) % SWARMS], 100, 1, &op);
+            CHECK(expected(got));
+            if (got < 0) atomic_fetch_sub(&begun[index], 1);
+            break;
+        }
+        case 1: CHECK(expected(setowire_op_cancel(swarm, op))); break;
+        case 2:
+        case 3: {
+            atomic_fetch_add(&begun[index], 1);
+            int32_t got = setowire_peer_send(swarm, peer, bytes, 2, 2);
+            CHECK(expected(got));
+            if (got < 0) atomic_fetch_sub(&begun[index], 1);
+            break;
+        }
+        case 4: {
+            uint8_t *owned = malloc(3);
+            CHECK(owned != NULL);
+            memset(owned, 3, 3);
+            CHECK(expected(setowire_peer_send_owned(swarm, peer, owned, 3, 0, release, NULL)));
+            break;
+        }
+        case 5: CHECK(expected(setowire_swarm_broadcast(swarm, bytes, 5))); break;
+        case 6: CHECK(expected(setowire_swarm_peers(swarm, ids, 8, &count))); break;
+        case 7: {
+            setowire_swarm_counters counters = {.struct_size = sizeof counters};
+            CHECK(expected(setowire_swarm_stats(swarm, &counters)));
+            break;
+        }
+        case 8: {
+            setowire_peer_details details = {.struct_size = sizeof details};
+            CHECK(expected(setowire_peer_info(swarm, peer, &details)));
+            break;
+        }
+        case 9: CHECK(expected(setowire_peer_address(swarm, peer, text, sizeof text))); break;
+        case 10: CHECK(expected(setowire_swarm_join(swarm, bytes, 32, &ids[0]))); break;
+        case 11: CHECK(expected(setowire_swarm_leave(swarm, bytes, 32))); break;
+        case 12: CHECK(expected(setowire_topic_close(swarm, ids[0] % 64))); break;
+        case 13: CHECK(expected(setowire_peer_buffered(swarm, peer, &count))); break;
+        case 14:
+            if (i % 50 == 0) set_callback(index);
+            if (i % 500 == 1) CHECK(expected(setowire_peer_close(swarm, peer)));
+            break;
+        default: {
+            setowire_swarm_details details = {.struct_size = sizeof details};
+            CHECK(expected(setowire_swarm_info(swarm, &details)));
+            CHECK(expected(setowire_swarm_network_changed(swarm)));
+            break;
+        }
+        }
+    }
+    return NULL;
+}
+
+int main(void) {
+    pthread_t threads[THREADS];
+    for (size_t i = 0; i < SWARMS; i++) {
+        swarms[i] = quiet_swarm();
+        address_of(swarms[i], addresses[i], sizeof addresses[i]);
+        set_callback(i);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_create(&threads[i], NULL, call_everything, (void *)(uintptr_t)(i + 1));
+    }
+    /* One swarm is closed and one freed while the threads go on; the third lives to the end. */
+    time_t end = time(NULL) + DEADLINE_S;
+    while (atomic_load(&done[0]) < 50 || atomic_load(&done[1]) < 50) {
+        CHECK(time(NULL) < end);
+        sched_yield();
+    }
+    OK(setowire_swarm_close(swarms[0]));
+    setowire_swarm_free(swarms[1]);
+    for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < SWARMS; i++) {
+        setowire_swarm_free(swarms[i]);
+        CHECK(atomic_load(&closed[i]) == 1);
+        CHECK(atomic_load(&destroyed[i]) == atomic_load(&callbacks_set[i]));
+        CHECK(atomic_load(&done[i]) == atomic_load(&begun[i]));
+    }
+    return 0;
+}
