@@ -121,7 +121,7 @@ int main(void) {
                 CHECK(data_len == strlen(text) + 1 && memcmp(record + 40, text, data_len) == 0);
                 if (messages == 20) {
                     AWAIT(watch, OP_DONE, 21);
-                    OK(setowire_peer_close(writer, watch->peer));
+                    OK(setowire_peer_close(reader, peer));
                 }
             }
             if (kind == SETOWIRE_EVENT_DISCONNECTION) {

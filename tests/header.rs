@@ -1,0 +1,102 @@
+//! The header: what build.rs made is what is committed, both languages take it
+//! without a warning, and the program in its opening comment works.
+#![cfg(target_os = "linux")]
+
+#[allow(dead_code)]
+#[path = "common/c.rs"]
+mod c;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+fn generated() -> String {
+    fs::read_to_string(Path::new(env!("OUT_DIR")).join("setowire.h")).expect("build.rs wrote the header")
+}
+
+#[test]
+fn the_committed_header_is_the_generated_one() {
+    let committed = c::root().join("include/setowire.h");
+    if std::env::var_os("SETOWIRE_UPDATE_HEADER").is_some() {
+        fs::write(&committed, generated()).expect("include/ is writable");
+    }
+    let same = fs::read_to_string(&committed).is_ok_and(|text| text == generated());
+    assert!(same, "include/setowire.h is out of date; SETOWIRE_UPDATE_HEADER=1 cargo test --test header writes it");
+}
+
+#[test]
+fn both_languages_take_it_without_a_warning() {
+    let folder = c::folder("header");
+    let source = "#include <setowire.h>\n#include <setowire.h>\nint main(void) { return 0; }\n";
+    for (compiler, language, standard) in [("cc", "c", "c11"), ("c++", "c++", "c++17")] {
+        let file = folder.join(format!("only.{language}"));
+        fs::write(&file, source).expect("the folder is writable");
+        c::succeed(
+            Command::new(compiler)
+                .args(["-x", language, &format!("-std={standard}")])
+                .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])
+                .arg(c::root().join("include"))
+                .arg(&file),
+        );
+    }
+}
+
+/// A program, its lines as they come, and its end with the test.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Running {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (lines_in, lines) = channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| lines_in.send(line)));
+        Running { child, lines }
+    }
+
+    fn next_line(&self) -> String {
+        self.lines.recv_timeout(Duration::from_secs(60)).expect("a line comes within a minute")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of the opening comment that are indented like code.
+fn opening_program() -> String {
+    let header = generated();
+    let comment = header.split("*/").next().expect("the header has a comment");
+    let lines: Vec<&str> = comment.lines().map(|line| line.strip_prefix(" *").unwrap_or_default()).collect();
+    let begin = lines.iter().position(|line| line.starts_with("     #include")).expect("it has a program");
+    let end = lines.iter().rposition(|line| *line == "     }").expect("the program ends");
+    lines[begin..=end].iter().map(|line| format!("{}\n", line.strip_prefix("     ").unwrap_or(line))).collect()
+}
+
+#[test]
+fn the_program_of_the_opening_comment_meets_another() {
+    let folder = c::folder("opening");
+    let source = folder.join("opening.c");
+    let text = opening_program();
+    assert!((30..=45).contains(&text.lines().count()), "a program to read at once, not {} lines", text.lines().count());
+    fs::write(&source, text).expect("the folder is writable");
+    let program = c::program(&folder, &source);
+    let start = || Running::start(Command::new(&program).arg("lo"));
+    let mut programs = [start(), start()];
+    for program in &programs {
+        assert!(program.next_line().starts_with("met peer 1: {"));
+        while program.next_line() != "peer 1 says hello" {}
+    }
+    for program in &mut programs {
+        drop(program.child.stdin.take());
+        assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    }
+}
