@@ -135,14 +135,18 @@ impl Check {
         };
         let sequence = u32::from_be_bytes(*sequence);
         let flow = self.flows.entry((node, life, their_id)).or_default();
-        let old = flow.highest.is_some_and(|highest| sequence <= highest);
-        let ack_only = payload.is_empty() && old;
+        // An empty frame with an old number is an answer, unless it repeats an empty message.
+        let content = xor_hash(payload);
+        let again = flow.contents.get(&sequence) == Some(&content);
+        let ack_only = payload.is_empty() && !again && flow.highest.is_some_and(|highest| sequence <= highest);
         let mut wrong = Vec::new();
         if flow.highest.map_or(0, |highest| highest.saturating_add(1)) < sequence {
             wrong.push(format!("sequence {sequence} after {:?}", flow.highest));
         }
-        // A session that begins anew uses its numbers for other contents.
-        let again = flow.contents.insert(sequence, xor_hash(payload)) == Some(xor_hash(payload));
+        if !ack_only {
+            // A session that begins anew uses its numbers for other contents.
+            flow.contents.insert(sequence, content);
+        }
         if told_rust && (again || ack_only) {
             let what = if ack_only { "an ACK-only frame" } else { "a repeat" };
             wrong.push(format!("{what} of sequence {sequence} to a Rust peer"));

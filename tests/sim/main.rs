@@ -20,4 +20,5 @@ mod test_hostile;
 mod test_mesh;
 mod test_models;
 mod test_pairs;
+mod test_worlds;
 mod world;

@@ -267,6 +267,8 @@ impl V12 {
             heal_at: may_be_remembered.then_some(now + HEAL_AFTER),
         };
         let mut link = Link::new(start, env.now);
+        // The PING that leaves at once settles whether counters lower than those we remember are believed.
+        link.handshake = Some((from, now));
         if self.strangers.take_rust_pex(&from) || was_rust {
             link.guess.rust_pex();
         }

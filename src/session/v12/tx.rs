@@ -69,6 +69,8 @@ pub struct Tx {
     fragments_sent: u16,
     next_sequence: u32,
     first_sent: Option<Instant>,
+    /// A copy of the first frame left, and a PING of that time was answered.
+    first_copied: bool,
     open_at_first: bool,
     copies: BTreeMap<(Instant, u32), Copy>,
     copy_bytes: usize,
@@ -89,6 +91,7 @@ impl Tx {
             fragments_sent: 0,
             next_sequence,
             first_sent: None,
+            first_copied: false,
             open_at_first: false,
             copies: BTreeMap::new(),
             copy_bytes: 0,
@@ -137,7 +140,7 @@ impl Tx {
     /// Whether the first number of this session can be taken for received: its copies are out, and
     /// the way was open at that time.
     pub fn zero_arrived(&self, now: Instant) -> bool {
-        self.open_at_first && self.first_sent.is_some_and(|first| now >= first + ZERO_AGE)
+        self.first_copied && self.open_at_first && self.first_sent.is_some_and(|first| now >= first + ZERO_AGE)
     }
 
     /// The peer forgot us: it expects 0 again, and copies of old numbers would confuse it.
@@ -150,6 +153,7 @@ impl Tx {
 
     fn forget_first(&mut self) {
         self.first_sent = None;
+        self.first_copied = false;
         self.open_at_first = false;
     }
 
@@ -204,6 +208,7 @@ impl Tx {
             let copy = self.copies.remove(&key)?;
             self.copy_bytes -= copy.payload.len();
             let (sequence, number) = (key.1, copy.number);
+            self.first_copied |= self.first_sent == Some(copy.first_sent);
             self.plan_copy(sequence, copy.payload.clone(), copy.first_sent, number.saturating_add(1));
             return Some(Next::Data { sequence, payload: copy.payload, tag: 0, copy: number });
         }
