@@ -433,6 +433,21 @@ fn a_seeded_restart_among_ours_heals() {
 }
 
 #[test]
+fn a_peer_known_from_before_may_come_back_with_an_earlier_clock() {
+    let mut world = two_of_ours(161, Place::v4_only);
+    connected(&mut world, S);
+    talk(&mut world, S, "before");
+    let seed = world.identity_seed(0);
+    let peer = world.ours(1).peer(&world.wire_id(0)).expect("connected").id;
+    world.call(1, |node, now| node.close_peer(now, peer)).expect("closes");
+    world.kill(0);
+    world.step_clock(0, -3_600_000_000);
+    world.start_ours(0, &Config::default(), seed);
+    connected(&mut world, S * 6);
+    heals(&mut world, S * 3);
+}
+
+#[test]
 fn a_new_port_in_flight_keeps_the_connection() {
     // What a NAT does that forgets a mapping: the same process, seen at another port.
     for quirks in [None, Some(&JS), Some(&PY_MAIN)] {
