@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -31,13 +32,20 @@ class Pair:
         self.old.connection(self.ours)
 
 
-@pytest.fixture
-def pair() -> Iterator[Pair]:
+@contextmanager
+def connected() -> Iterator[Pair]:
     with Lan(2, "4") as lan:
         pair = Pair(lan, lan.old(1), lan.ours(2))
         pair.old.start(topic=TOPIC)
         pair.ours.start(topic=TOPIC)
         pair.meet()
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    """One pair for all tests of messages; the old peer needs two seconds to end."""
+    with connected() as pair:
         yield pair
 
 
@@ -91,16 +99,17 @@ def test_the_same_message_twice_arrives_twice(pair: Pair) -> None:
 @pytest.mark.parametrize("sender", ["old", "ours"])
 def test_a_hundred_of_a_hundred(pair: Pair, sender: str, figure: Figure) -> None:
     source, target = (pair.old, pair.ours) if sender == "old" else (pair.ours, pair.old)
-    messages = [unique(100, str(n)) for n in range(100)]
+    messages = [unique(100, f"{sender} {n}") for n in range(100)]
     first = source.tell("info")
     for message in messages:
         source.tell("write", peer=target.id, hex=message.hex())
     last = 0.0
     for message in messages:
         last = max(last, target.wait(target.got(message), "one of the hundred")[0])
-    arrived = [event["hex"] for _, event in target.find(lambda e: e["ev"] == "data")]
+    sent = [message.hex() for message in messages]
+    arrived = [event["hex"] for _, event in target.find(lambda e: e["ev"] == "data" and e["hex"] in sent)]
     assert len(arrived) == 100, "each once"
-    in_order = arrived == [message.hex() for message in messages]
+    in_order = arrived == sent
     figure(f"100 of 100 within {(last - first) * 1000:.0f} ms, {'in order' if in_order else 'not in order'}")
 
 
@@ -169,14 +178,16 @@ def test_the_capture_would_show_it(pair: Pair, size: int) -> None:
     assert link.holds(canary)
 
 
-def test_our_leave_is_noticed(pair: Pair, figure: Figure) -> None:
-    asked = pair.ours.destroy()
-    figure(f"{(pair.old.disconnect(pair.ours)[0] - asked) * 1000:.0f} ms from our destroy to its disconnect")
+def test_our_leave_is_noticed(figure: Figure) -> None:
+    with connected() as pair:
+        asked = pair.ours.destroy()
+        figure(f"{(pair.old.disconnect(pair.ours)[0] - asked) * 1000:.0f} ms from our destroy to its disconnect")
 
 
-def test_its_leave_is_noticed(pair: Pair, figure: Figure) -> None:
-    asked = pair.old.destroy()
-    figure(f"{(pair.ours.disconnect(pair.old)[0] - asked) * 1000:.0f} ms from its destroy to our disconnect")
+def test_its_leave_is_noticed(figure: Figure) -> None:
+    with connected() as pair:
+        asked = pair.old.destroy()
+        figure(f"{(pair.ours.disconnect(pair.old)[0] - asked) * 1000:.0f} ms from its destroy to our disconnect")
 
 
 def test_two_of_ours_and_an_old_peer(figure: Figure) -> None:
