@@ -10,6 +10,8 @@
 //! A new entry is a function here, its line in [`TARGETS`], a target in `fuzz/` and a
 //! corpus; `tests/fuzz_corpus.rs` replays every corpus and fails when one of the four is missing.
 
+pub mod node;
+
 use crate::config::limits::CACHE_MAX;
 use crate::discovery::cache;
 use crate::path::is_dialable;
@@ -41,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "handshake", run: fuzz_handshake, memory: flat },
     Target { name: "ihave", run: fuzz_ihave, memory: flat },
     Target { name: "json", run: fuzz_json, memory: flat },
+    Target { name: "node", run: node::fuzz_node, memory: node::memory },
     Target { name: "pex", run: fuzz_pex, memory: flat },
     Target { name: "ping", run: fuzz_ping, memory: flat },
     Target { name: "relay", run: fuzz_relay, memory: flat },

@@ -20,5 +20,6 @@ mod test_hostile;
 mod test_mesh;
 mod test_models;
 mod test_pairs;
+mod test_scripts;
 mod test_worlds;
 mod world;
