@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
-from ._native import c_text, check, library
+from ._native import c_data, c_text, check, library
 from .errors import INVALID, INTERNAL, InternalError, InvalidArgumentError, NotAvailableError
 
 
@@ -61,16 +61,11 @@ def _boolean(value: object) -> str:
     return "true" if value else "false"
 
 
-def _seed(value: object) -> str:
-    return bytes(value).hex() if isinstance(value, (bytes, bytearray, memoryview)) else str(value)
-
-
 def _names(value: Any) -> str:
     return value if isinstance(value, str) else ",".join(str(part) for part in value)
 
 
 _TO_TEXT: dict[str, Callable[[Any], str]] = {
-    "seed": _seed,
     "max_peers": str,
     "lan": _boolean,
     "lan_interfaces": _names,
@@ -109,6 +104,11 @@ def native_config(options: Mapping[str, Any]) -> int:
         for name, to_text in _TO_TEXT.items():
             if name in options:
                 _set(config, name, to_text(options[name]))
+        seed = options.get("seed")
+        if isinstance(seed, str):
+            _set(config, "seed", seed)
+        elif seed is not None:
+            check(lib.setowire_config_set_identity_seed(config, *c_data(seed)))
         bind = options.get("bind", ())
         for address in [bind] if isinstance(bind, str) else bind:
             _set(config, "bind", address)

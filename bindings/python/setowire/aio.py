@@ -303,6 +303,8 @@ class Swarm(SwarmBase[Peer]):
         done = self._operations.get(record.tag)
         if done is not None and not done.done():
             done.set_result(record)
+        for number in list(self._room):  # there is room for one more operation too
+            self._wake_room(number, None)
 
     async def _send(self, peer: Peer, data: Data) -> None:
         self._attach()

@@ -72,7 +72,7 @@ class Peer(PeerBase):
     def __init__(self, swarm: Swarm, native: NativeSwarm, description: Mapping[str, Any]) -> None:
         super().__init__(native, description)
         self._swarm = swarm
-        #: Goes up when a send that was refused for want of room may be tried again.
+        #: Goes up when its queue has room again, and when it leaves.
         self._room_count = 0
 
     def send(self, data: Data, timeout: float | None = None) -> None:
@@ -105,6 +105,7 @@ class Swarm(SwarmBase[Peer]):
         self._events: deque[Event] = deque()
         self._lost: events.Lost | None = None
         self._operations: dict[int, Record | None] = {}
+        self._completions = 0
         self._end: events.Closed | None = None
         _live.add(self)
 
@@ -256,6 +257,7 @@ class Swarm(SwarmBase[Peer]):
     # -- operations ---------------------------------------------------------
 
     def _completed(self, record: Record) -> None:
+        self._completions += 1
         if record.tag in self._operations:
             self._operations[record.tag] = record
 
@@ -269,9 +271,13 @@ class Swarm(SwarmBase[Peer]):
             assert record is not None
             return record
 
+    def _room_count(self, peer: Peer) -> int:
+        """Goes up when a refused send may be tried again: the peer's queue has room, or there is one operation less."""
+        return peer._room_count + self._completions
+
     def _await_room(self, peer: Peer, count: int, deadline: float | None) -> None:
         with self._changed:
-            if not self._read_until(lambda: peer._room_count != count, deadline) and self._end is None:
+            if not self._read_until(lambda: self._room_count(peer) != count, deadline) and self._end is None:
                 raise SetowireTimeoutError(TIMED_OUT, f"the queue to {peer.id} stayed full for the given time")
 
     def _cancel(self, number: int) -> None:
@@ -287,7 +293,7 @@ class Swarm(SwarmBase[Peer]):
             self._operations[tag] = None
         try:
             while True:
-                count = peer._room_count
+                count = self._room_count(peer)
                 try:
                     self._native.send(peer.number, data, tag)
                     break

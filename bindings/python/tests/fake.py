@@ -18,7 +18,7 @@ import pytest
 import setowire._core
 from setowire import _records
 from setowire._records import Record
-from setowire.errors import CLOSED, WOULD_BLOCK, ClosedError, WouldBlockError
+from setowire.errors import CLOSED, NOT_FOUND, WOULD_BLOCK, ClosedError, PeerClosedError, WouldBlockError
 
 #: Records handed out by one `drain`.
 BATCH = 100
@@ -32,6 +32,7 @@ class FakeNative:
         self.calls: list[tuple[Any, ...]] = []
         self.records: deque[Record] = deque()
         self.full = False
+        self.gone = False
         self.released = False
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
@@ -90,6 +91,8 @@ class FakeNative:
         self.calls.append(("cancel", operation))
 
     def send(self, peer: int, data: bytes, tag: int) -> None:
+        if self.gone:
+            raise PeerClosedError(NOT_FOUND, "it is not connected")
         if self.full:
             raise WouldBlockError(WOULD_BLOCK, "full")
         self.calls.append(("send", peer, data, tag))

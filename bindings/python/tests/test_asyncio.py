@@ -209,6 +209,18 @@ async def test_a_flood_does_not_starve_the_loop() -> None:
 
 
 @asyncio_test
+async def test_more_sends_at_once_than_the_library_keeps_track_of() -> None:
+    async with setowire.Swarm(quiet()) as one, setowire.Swarm(quiet()) as other:
+        there, back = await pair(one, other)
+        count = 5_000
+        sends = asyncio.gather(*(there.send(number.to_bytes(4, "big")) for number in range(count)))
+        messages = aiter(other)
+        got = [int.from_bytes((await anext(messages)).data, "big") for _ in range(count)]
+        await sends
+        assert got == list(range(count))
+
+
+@asyncio_test
 async def test_the_identity_comes_from_the_seed() -> None:
     vectors = json.loads((ROOT / "tests" / "vectors" / "identity.json").read_text())["vectors"]
     checked = 0

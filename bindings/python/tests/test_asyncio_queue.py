@@ -247,13 +247,34 @@ async def test_a_send_fails_when_the_peer_leaves(made: list[FakeNative]) -> None
         waiting = asyncio.create_task(peer.send(b"y"))
         await until(lambda: swarm._room)
         gone = {**description(7), "reason": "it said goodbye"}
-        native.queue(_records.OP_DONE, "the peer left", tag=native.named("send")[0][3], code=-2)
         native.queue(_records.DISCONNECTION, gone, subject=7, code=-3)
-        with pytest.raises(setowire.PeerClosedError, match="the peer left"):
-            await queued
         with pytest.raises(ConnectionError, match="it said goodbye"):
             await waiting
+        native.gone = True
+        native.queue(_records.OP_DONE, "the peer left", tag=native.named("send")[0][3], code=-2)
+        with pytest.raises(setowire.PeerClosedError, match="the peer left"):
+            await queued
         assert not peer.connected and swarm.peers == []
+
+
+@asyncio_test
+async def test_a_send_refused_for_too_many_operations_goes_when_one_ends(made: list[FakeNative]) -> None:
+    async with setowire.Swarm() as swarm:
+        (native,) = made
+        native.peer(7)
+        await until(lambda: swarm.size)
+        (peer,) = swarm.peers
+        first = asyncio.create_task(peer.send(b"1"))
+        await until(lambda: native.named("send"))
+        native.full = True
+        second = asyncio.create_task(peer.send(b"2"))
+        await until(lambda: swarm._room)
+        native.full = False
+        native.queue(_records.OP_DONE, tag=native.named("send")[0][3])
+        await first
+        await until(lambda: len(native.named("send")) == 2)
+        native.queue(_records.OP_DONE, tag=native.named("send")[1][3])
+        await second
 
 
 @asyncio_test

@@ -170,7 +170,7 @@ def test_the_environment_wins_over_the_package_and_that_over_the_system(
 @pytest.mark.parametrize(
     "options, what",
     [
-        ({"seed": b"short"}, "seed"),
+        ({"seed": b"short"}, "seed: 5 bytes"),
         ({"seed": "zz" * 32}, "seed"),
         ({"max_peers": 0}, "max_peers"),
         ({"bind": "nowhere"}, "bind"),
