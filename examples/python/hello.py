@@ -5,7 +5,7 @@ import sys
 
 import setowire
 
-TOPIC = b"hello from the setowire README!!"  # any 32 bytes, usually the SHA-256 of a name
+TOPIC = b"any 32 bytes, better a SHA-256\0\0"
 
 
 async def main() -> None:

@@ -69,7 +69,7 @@ async def test_broadcast_reaches_everybody_once(topic: bytes) -> None:
     try:
         for other in swarms[1:]:
             await pair(swarms[0], other)
-        assert swarms[0].size == 3
+        assert swarms[0].size == 3 and swarms[0].mesh_peers == swarms[0].peers
         assert swarms[0].broadcast(b"to all") == 3
         for other in swarms[1:]:
             message = await anext(aiter(other))
