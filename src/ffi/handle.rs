@@ -8,21 +8,15 @@
 //! swarm ends that swarm and no other; a child made by `fork` gets `FORKED`.
 
 use super::fork::{self, Global};
+use super::table::{Missing, Table};
 use super::{pointer, setowire_swarm};
 use crate::error::{Code, Error, Result};
 use crate::runtime::Swarm;
 use once_cell::sync::Lazy;
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-type Table = HashMap<usize, Arc<Handle>>;
-
-pub(super) static TABLE: Lazy<Global<Table>> = Lazy::new(Global::default);
-/// The next name. Multiples of 16, like addresses, and smaller than any.
-static NEXT: AtomicUsize = AtomicUsize::new(STEP);
-const STEP: usize = 16;
+pub(super) static TABLE: Lazy<Global<Table<Handle>>> = Lazy::new(Global::default);
 
 /// A swarm in the table.
 pub struct Handle {
@@ -45,30 +39,25 @@ impl Handle {
 
 /// Puts a swarm into the table.
 pub fn insert(swarm: Swarm) -> *mut setowire_swarm {
-    let name = NEXT.fetch_add(STEP, Ordering::Relaxed);
-    let handle = Arc::new(Handle { swarm, name, generation: fork::generation() });
-    TABLE.write().insert(name, handle);
-    pointer::name_only(name)
+    let generation = fork::generation();
+    pointer::name_only(TABLE.write().insert(|name| Handle { swarm, name, generation }))
 }
 
 /// Takes a swarm out of the table; calls that use it now keep it until they return.
 pub fn remove(swarm: *mut setowire_swarm) -> Option<Arc<Handle>> {
-    TABLE.write().remove(&swarm.addr())
+    TABLE.write().remove(swarm.addr())
 }
 
 /// The swarm that a pointer stands for.
 pub fn get(swarm: *const setowire_swarm) -> Result<Used> {
-    let name = swarm.addr();
-    let found = TABLE.read().get(&name).cloned();
-    let Some(handle) = found else {
-        return Err(match name {
-            0 => pointer::is_null("swarm"),
-            _ if name.is_multiple_of(STEP) && name < NEXT.load(Ordering::Relaxed) => {
-                Error::new(Code::Closed, "swarm: it was freed")
-            }
-            _ => Error::invalid("swarm: this pointer did not come from setowire_swarm_new"),
-        });
-    };
+    if swarm.is_null() {
+        return Err(pointer::is_null("swarm"));
+    }
+    let found = TABLE.read().get(swarm.addr());
+    let handle = found.map_err(|missing| match missing {
+        Missing::Removed => Error::new(Code::Closed, "swarm: it was freed"),
+        Missing::Unknown => Error::invalid("swarm: this pointer did not come from setowire_swarm_new"),
+    })?;
     if handle.is_inherited() {
         let detail = "swarm: it belongs to the parent process; make a new one after fork";
         return Err(Error::new(Code::Forked, detail));

@@ -24,6 +24,7 @@ pub mod peer;
 mod pointer;
 pub mod process;
 pub mod swarm;
+pub(crate) mod table;
 pub mod topic;
 pub mod types;
 mod user_data;

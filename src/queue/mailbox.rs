@@ -46,7 +46,7 @@ pub struct Mailbox<B, H> {
     state: Mutex<State<B, H>>,
     /// The buffer, the handler or `stop` changed, or somebody called `wake`.
     changed: Condvar,
-    /// A call of the handler ended.
+    /// A call of the handler ended, or a handler was dropped.
     idle: Condvar,
 }
 
@@ -56,6 +56,8 @@ struct State<B, H> {
     /// The thread that runs the handler now, and the number of that call.
     running: Option<(ThreadId, u64)>,
     calls: u64,
+    /// The threads that are dropping a handler that they replaced.
+    dropping: Vec<ThreadId>,
     woken: bool,
     ended: bool,
     stop: Option<Stop>,
@@ -69,6 +71,7 @@ impl<B: Buffer, H> Mailbox<B, H> {
                 handler: None,
                 running: None,
                 calls: 0,
+                dropping: Vec::new(),
                 woken: false,
                 ended: false,
                 stop: None,
@@ -138,6 +141,8 @@ impl<B: Buffer, H> Mailbox<B, H> {
         }
         let old = std::mem::replace(&mut state.handler, handler);
         self.changed.notify_all();
+        let thread = current().id();
+        state.dropping.push(thread);
         if let Some((_, call)) = state.running.filter(|_| !state.is_called_here()) {
             while state.running.is_some_and(|(_, now)| now == call) {
                 state = wait(&self.idle, state);
@@ -145,7 +150,21 @@ impl<B: Buffer, H> Mailbox<B, H> {
         }
         drop(state);
         drop(old);
+        let mut state = self.lock();
+        if let Some(at) = state.dropping.iter().position(|dropping| *dropping == thread) {
+            state.dropping.swap_remove(at);
+        }
+        self.idle.notify_all();
         true
+    }
+
+    /// Waits until no other thread is about to drop a handler that it replaced.
+    pub fn settle(&self) {
+        let thread = current().id();
+        let mut state = self.lock();
+        while state.dropping.iter().any(|dropping| *dropping != thread) {
+            state = wait(&self.idle, state);
+        }
     }
 
     /// The dispatcher thread: calls the handler for every item until told to stop.

@@ -9,6 +9,8 @@
 //! checked by loom.
 
 pub mod buffer;
+#[cfg(all(test, setowire_loom))]
+mod loom;
 pub mod mailbox;
 mod signal;
 mod sync;
@@ -203,6 +205,7 @@ impl EventQueue {
             let _ = thread.join();
         }
         self.events.replace(None);
+        self.events.settle();
     }
 
     /// The same from inside a callback: nothing is handed over any more, and when the callback returned its
