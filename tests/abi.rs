@@ -48,7 +48,7 @@ fn sizes_offsets_and_constants_are_those_that_were_committed() {
     let folder = c::folder("layout");
     let source = folder.join("layout.c");
     fs::write(&source, layout_program(&header())).expect("the folder is writable");
-    let program = c::program(&folder, &source);
+    let program = c::program(&folder, &[&source]);
     let layout = c::text_of(&mut Command::new(program));
     compare("layout.txt", &layout);
 

@@ -7,11 +7,8 @@
 mod c;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::process::Command;
 
 fn generated() -> String {
     fs::read_to_string(Path::new(env!("OUT_DIR")).join("setowire.h")).expect("build.rs wrote the header")
@@ -44,33 +41,6 @@ fn both_languages_take_it_without_a_warning() {
     }
 }
 
-/// A program, its lines as they come, and its end with the test.
-struct Running {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Running {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let (lines_in, lines) = channel();
-        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| lines_in.send(line)));
-        Running { child, lines }
-    }
-
-    fn next_line(&self) -> String {
-        self.lines.recv_timeout(Duration::from_secs(60)).expect("a line comes within a minute")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// The lines of the opening comment that are indented like code.
 fn opening_program() -> String {
     let header = generated();
@@ -88,15 +58,14 @@ fn the_program_of_the_opening_comment_meets_another() {
     let text = opening_program();
     assert!((30..=45).contains(&text.lines().count()), "a program to read at once, not {} lines", text.lines().count());
     fs::write(&source, text).expect("the folder is writable");
-    let program = c::program(&folder, &source);
-    let start = || Running::start(Command::new(&program).arg("lo"));
+    let program = c::program(&folder, &[&source]);
+    let start = || c::Running::start(Command::new(&program).arg("lo"));
     let mut programs = [start(), start()];
     for program in &programs {
         assert!(program.next_line().starts_with("met peer 1: {"));
         while program.next_line() != "peer 1 says hello" {}
     }
     for program in &mut programs {
-        drop(program.child.stdin.take());
-        assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+        program.end();
     }
 }

@@ -1,7 +1,10 @@
 //! Builds and runs C programs against the shared library of this build.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 /// The top of the repository.
 pub fn root() -> &'static Path {
@@ -37,21 +40,22 @@ pub fn text_of(command: &mut Command) -> String {
     String::from_utf8(succeed(command).stdout).expect("the output is UTF-8")
 }
 
-/// Compiles a C program in `folder`, links it with the library and returns its path.
-pub fn program(folder: &Path, source: &Path) -> PathBuf {
+/// Compiles a C program in `folder`, links it with the library and returns its path. It has the name of its first
+/// source.
+pub fn program(folder: &Path, sources: &[&Path]) -> PathBuf {
     let soname = format!("libsetowire.so.{}.{}", env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
     for name in ["libsetowire.so", &soname] {
         let link = folder.join(name);
         let _ = std::fs::remove_file(&link);
         std::os::unix::fs::symlink(library(), &link).expect("links can be made");
     }
-    let program = folder.join(source.file_stem().expect("a source has a name"));
+    let program = folder.join(sources[0].file_stem().expect("a source has a name"));
     succeed(
         Command::new("cc")
             .args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"])
             .arg("-I")
             .arg(root().join("include"))
-            .arg(source)
+            .args(sources)
             .arg("-o")
             .arg(&program)
             .arg("-L")
@@ -60,4 +64,52 @@ pub fn program(folder: &Path, source: &Path) -> PathBuf {
             .arg(format!("-Wl,-rpath,{}", folder.display())),
     );
     program
+}
+
+/// A program, its lines as they come, and its end with the test.
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Running {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (lines_in, lines) = channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| lines_in.send(line)));
+        Running { child, lines }
+    }
+
+    pub fn next_line(&self) -> String {
+        self.lines.recv_timeout(Duration::from_secs(60)).expect("a line comes within a minute")
+    }
+
+    /// The next line that contains `text`; those before it are skipped.
+    pub fn line_with(&self, text: &str) -> String {
+        loop {
+            let line = self.next_line();
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Types a line.
+    pub fn say(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().expect("its input is open"), "{line}").expect("it reads");
+    }
+
+    /// Ends its input; it must then end without an error.
+    pub fn end(&mut self) {
+        drop(self.child.stdin.take());
+        assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
