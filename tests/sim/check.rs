@@ -138,13 +138,18 @@ impl Check {
         // An empty frame with an old number is an answer, unless it repeats an empty message.
         let content = xor_hash(payload);
         let again = flow.contents.get(&sequence) == Some(&content);
-        let ack_only = payload.is_empty() && !again && flow.highest.is_some_and(|highest| sequence <= highest);
+        let old = flow.highest.is_some_and(|highest| sequence <= highest);
+        let ack_only = payload.is_empty() && !again && old;
         let mut wrong = Vec::new();
+        if old && !again && !ack_only {
+            // Another content under an old number: a session that begins anew, which it does at 0.
+            flow.highest = None;
+            flow.contents.clear();
+        }
         if flow.highest.map_or(0, |highest| highest.saturating_add(1)) < sequence {
             wrong.push(format!("sequence {sequence} after {:?}", flow.highest));
         }
         if !ack_only {
-            // A session that begins anew uses its numbers for other contents.
             flow.contents.insert(sequence, content);
         }
         if told_rust && (again || ack_only) {
@@ -229,8 +234,10 @@ impl Check {
         if packet.via == Via::Main {
             let account = self.accounts.entry((packet.to, life, packet.from.ip())).or_default();
             account.got.push_back((packet.at, packet.bytes.len()));
-            let answers = matches!(packet.bytes.first(), Some(0x01 | 0x04 | 0xa2));
-            account.proven |= answers && !account.sent.is_empty();
+            // A frame that decrypts proves its sender even unasked; nobody here forges one.
+            let sealed = !data_frames(&packet.bytes).is_empty();
+            let answer = matches!(packet.bytes.first(), Some(0x04 | 0xa2)) && !account.sent.is_empty();
+            account.proven |= sealed || answer;
         }
         let Some(origin) = self.members.get(&packet.origin) else { return };
         let Some(last) = origin.last() else { return };

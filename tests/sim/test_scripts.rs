@@ -55,7 +55,7 @@ impl Recorder {
 
     fn run(&mut self, time: Duration) {
         self.world.run_for(time);
-        let packets = std::mem::replace(&mut self.world.tap, Some(Vec::new())).expect("a tap");
+        let packets = self.world.tap.replace(Vec::new()).expect("a tap");
         for packet in packets.iter().filter(|packet| packet.to == US && packet.origin != US) {
             self.wait(packet.at);
             let kind = if packet.via == Via::Main { step::DATAGRAM } else { step::BEACON };

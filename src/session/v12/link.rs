@@ -282,7 +282,8 @@ impl Link {
         }
         self.messages_received = self.messages_received.saturating_add(1);
         env.out.stats.messages_received += 1;
-        let forward = !self.is_ours();
+        // An empty message is an old peer's reading of somebody's ACK-only frame: it goes no further.
+        let forward = !self.is_ours() && !data.is_empty();
         env.out.events.push_back(SessionEvent::Message { peer: self.id, data, clear: false, forward });
     }
 
