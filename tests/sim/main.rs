@@ -16,6 +16,7 @@ mod network;
 mod ours;
 mod rng;
 mod test_bed;
+mod test_discovery;
 mod test_hostile;
 mod test_mesh;
 mod test_models;

@@ -44,6 +44,8 @@ pub struct Ours {
     pub events: Vec<(Time, Event)>,
     pub done: Vec<Done>,
     pub closed: bool,
+    /// How often its timer was called.
+    pub wakes: u64,
     /// Keep whole events too; off in long runs.
     pub keep_events: bool,
     pub print_log: bool,
@@ -77,6 +79,7 @@ impl Ours {
             events: Vec::new(),
             done: Vec::new(),
             closed: false,
+            wakes: 0,
             keep_events: true,
             print_log: false,
         };

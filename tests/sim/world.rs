@@ -406,7 +406,10 @@ impl World {
         assert!(slot.wakes_at.1 < WAKES_AT_ONCE, "seed {}: place {node} sets timers for {at:?} for ever", self.seed);
         let mut io = self.io(node);
         match &mut self.slots[node].actor {
-            Actor::Ours(ours) if ours.node.poll_deadline().is_some_and(|d| d <= io.mono) => ours.timeout(&mut io),
+            Actor::Ours(ours) if ours.node.poll_deadline().is_some_and(|d| d <= io.mono) => {
+                ours.wakes += 1;
+                ours.timeout(&mut io);
+            }
             Actor::Model(model) => model.timeout(&mut io),
             Actor::Ours(_) | Actor::Raw(_) => {}
         }
