@@ -62,6 +62,24 @@ def test_chat_keeps_its_identity(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("identity*"))) == 1
 
 
+def test_chat_with_the_one_in_c(tmp_path: Path) -> None:
+    library = Path(os.environ["SETOWIRE_LIBRARY"]).resolve()
+    program = tmp_path / "chat"
+    sources = [str(EXAMPLES / "c" / name) for name in ("chat.c", "json.c", "sha256.c")]
+    subprocess.run(["cc", "-pthread", f"-I{ROOT / 'include'}", *sources, str(library), "-o", str(program)], check=True)
+    room = os.urandom(8).hex()
+    command = [str(program), "bert", room, "--interfaces", loopback()]
+    with chat(tmp_path, "anna", room) as one, Program(command, tmp_path, LD_LIBRARY_PATH=str(library_folder(tmp_path))) as other:
+        converse(one, other)
+
+
+def library_folder(folder: Path) -> Path:
+    """A folder with the library under the name that programs linked to it ask for."""
+    library = Path(os.environ["SETOWIRE_LIBRARY"]).resolve()
+    (folder / "libsetowire.so.0.1").symlink_to(library)
+    return folder
+
+
 def test_the_demo() -> None:
     """Twice at the same time: the runs do not mix."""
     command = [sys.executable, "-W", "error", str(EXAMPLES / "demo" / "demo.py")]

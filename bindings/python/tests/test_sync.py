@@ -6,7 +6,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
@@ -28,11 +27,9 @@ def next_of(swarm: sync.Swarm, kind: type[E]) -> E:
     raise AssertionError(f"no {kind.__name__}")
 
 
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE / 2
-    while not happened():
-        assert time.monotonic() < deadline
-        os.sched_yield()
+def wait_recognised(swarm: sync.Swarm, peer: sync.Peer) -> None:
+    while not recognised(peer):
+        next_of(swarm, events.Update)
 
 
 def test_two_swarms_meet_by_topic_and_talk(topic: bytes) -> None:
@@ -54,7 +51,7 @@ def test_connect_what_happened_meanwhile_and_the_end() -> None:
         assert peer.source == "connect" and one.peers == [peer] and one.size == 1
         assert isinstance(one.poll(0), events.Connection), "the event of the connection was not kept"
         assert next_of(other, events.Connection).peer.legacy_id == one.id
-        wait_until(lambda: recognised(other.peers[0]))
+        wait_recognised(other, other.peers[0])
         other.peers[0].close()
         assert next_of(one, events.Disconnection).peer is peer
         assert not peer.connected and one.size == 0
@@ -92,7 +89,7 @@ def test_listeners_are_called_by_poll() -> None:
         peer = one.connect(f"127.0.0.1:{other.port}")
         next_of(other, events.Connection)
         next_of(one, events.Message)
-        wait_until(lambda: recognised(other.peers[0]))
+        wait_recognised(other, other.peers[0])
         other.destroy()
         next_of(one, events.Disconnection)
         assert seen == [b"welcome", peer.id]
