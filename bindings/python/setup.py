@@ -48,8 +48,10 @@ def find_library() -> Path | None:
 
 class BuildWithLibrary(build_py):
     def run(self) -> None:
-        super().run()
         library = find_library()
+        if not self.editable_mode:
+            shutil.rmtree(Path(self.build_lib) / "setowire", ignore_errors=True)  # of an earlier build
+        super().run()
         if library is None:
             print("setowire is built without its shared library; it will look for an installed one", file=sys.stderr)
             return

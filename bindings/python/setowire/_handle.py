@@ -44,10 +44,9 @@ _live: set[int] = set()
 
 
 def _at_exit() -> None:
-    lib = library()
     swarms = list(_live)
     for swarm in swarms:  # all say goodbye at the same time, then each is waited for
-        lib.setowire_swarm_close(swarm)
+        library().setowire_swarm_close(swarm)
     for swarm in swarms:
         _free(swarm)
 

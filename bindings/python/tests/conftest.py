@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "bindings" / "python"
 sys.path.insert(0, str(PACKAGE))
 os.environ.setdefault("PYTHONASYNCIODEBUG", "1")
+if not os.environ.get("SETOWIRE_LIBRARY"):
+    pytest.exit("SETOWIRE_LIBRARY is not set: it is to name the built library", returncode=2)
 
 #: Seconds after which something that should have happened counts as failed.
 DEADLINE = 30.0
