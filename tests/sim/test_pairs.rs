@@ -448,6 +448,32 @@ fn a_peer_known_from_before_may_come_back_with_an_earlier_clock() {
 }
 
 #[test]
+fn a_goodbye_that_was_lost_mutes_nobody() {
+    for (i, quirks) in OLD.into_iter().enumerate() {
+        let mut world = with_old(165 + i as u64, quirks, Profile::WIRE);
+        for n in 0..10 {
+            talk(&mut world, S, &format!("before {n}"));
+        }
+        let peer = world.ours(0).peer(&world.wire_id(1)).expect("connected").id;
+        world.net.side[1] = 1;
+        world.call(0, |node, now| node.close_peer(now, peer)).expect("closes");
+        world.run_for(S);
+        world.net.side[1] = 0;
+        assert!(world.sees(1, 0), "{}: it does not know that we left", quirks.name);
+        if quirks.rust {
+            world.dial(0, 1);
+        }
+        world.expect(quirks.name, S * 15, |w| w.sees(0, 1));
+        // One PING there and back, before which a counter that starts over is a replay.
+        world.run_for(MS * 10);
+        talk(&mut world, S * 2, "again");
+        for n in 0..3 {
+            talk(&mut world, S, &format!("and on {n}"));
+        }
+    }
+}
+
+#[test]
 fn a_new_port_in_flight_keeps_the_connection() {
     // What a NAT does that forgets a mapping: the same process, seen at another port.
     for quirks in [None, Some(&JS), Some(&PY_MAIN)] {

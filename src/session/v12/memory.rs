@@ -16,11 +16,11 @@ pub struct Known {
 }
 
 impl Known {
-    /// The sequence number to go on with. C++ cannot be told that we left, and for as long as it
-    /// keeps its entry delivers nothing but the next number; all others begin anew.
+    /// The sequence number to go on with. A peer that missed our goodbye keeps its entry for a while, and
+    /// drops numbers it had; JavaScript and Python take any number after them, C++ only the next.
     pub fn next_sequence(&self, now: Instant) -> u32 {
         let remembers = now.saturating_duration_since(self.ended) < V12_PEER_TIMEOUT;
-        if self.family == Family::Cpp && remembers { self.next_sequence } else { 0 }
+        if self.family != Family::Rust && remembers { self.next_sequence } else { 0 }
     }
 }
 

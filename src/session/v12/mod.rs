@@ -311,7 +311,8 @@ impl V12 {
         env.out.stats.messages_lost += lost;
         env.out.stats.disconnections += 1;
         let redial = if end.redial { link.addrs.proven() } else { Vec::new() };
-        let next_sequence = link.tx.next_sequence();
+        // Our own kind knows a new session by its nonces and begins at 0 with it.
+        let next_sequence = if link.is_ours() { 0 } else { link.tx.next_sequence() };
         self.memory.keep(env.now.mono, link.key.wire_id(), link.replay, next_sequence, info.family);
         let ended = Ended { info, code: end.code, reason: end.reason, redial, unsent };
         env.out.events.push_back(SessionEvent::Disconnected(Box::new(ended)));

@@ -79,7 +79,7 @@ pub struct Tx {
     rate: u32,
     /// The application was refused and is owed a `writable` event.
     refused: bool,
-    /// The peer began anew and may delay everything until a number is repeated.
+    /// The peer may have begun anew and then delay everything until a number is repeated.
     delayed_until: Option<Instant>,
 }
 
@@ -99,7 +99,7 @@ impl Tx {
             bytes: Bucket::new(PACE_BURST_BYTES, PACE_BYTES_PER_SECOND, now),
             rate: PACE_START_PER_SECOND,
             refused: false,
-            delayed_until: None,
+            delayed_until: (next_sequence > 0).then_some(now + PEER_RESTART_COPIES),
         }
     }
 
