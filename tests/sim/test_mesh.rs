@@ -89,6 +89,26 @@ fn gossip_of_old_peers_is_swallowed() {
 }
 
 #[test]
+fn offers_of_values_and_other_frames_of_old_peers_do_no_harm() {
+    let mut world = World::new(205, Profile::WIRE);
+    let us = world.add_ours(Place::new(0), &Config::default());
+    let old: Vec<NodeId> = (1..4).map(|n| world.add_model(Place::new(n), &JS)).collect();
+    for node in &old {
+        // HAVE follows the handshake, IHAVE each second, PEX each minute.
+        world.call_model(*node, |model, _| {
+            model.values.extend((0..64).map(|n| (format!("key {n} of {node}"), vec![n; 50])));
+        });
+    }
+    all_meet(&mut world, &[(us, old[0]), (us, old[1]), (us, old[2])]);
+    for round in 0..70 {
+        world.broadcast(old[0], format!("round {round}").as_bytes());
+        world.run_for(S);
+    }
+    assert_eq!(world.ours(us).received.len(), 70);
+    assert_eq!(world.ours(us).node.stats().disconnections, 0);
+}
+
+#[test]
 fn messages_among_ours_arrive_once() {
     let mut world = World::new(204, Profile::WIRE);
     for n in 0..4 {

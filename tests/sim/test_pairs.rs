@@ -257,6 +257,26 @@ fn messages_that_no_frame_can_hold_are_refused() {
 }
 
 #[test]
+fn clear_fragments_are_sent_only_with_leave_and_only_to_those_who_understand_them() {
+    for (quirks, taken) in [(&JS, true), (&PY_010, true), (&CPP, false), (&RUST, false)] {
+        let mut world = World::new(96, Profile::WIRE);
+        let config = Config { clear_fragments: true, ..Config::default() };
+        world.add_ours(Place::new(0), &config);
+        world.add_model(Place::new(1), quirks);
+        if quirks.rust {
+            world.dial(0, 1);
+        }
+        connected(&mut world, S * 10);
+        world.run_for(S * 3);
+        let text: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
+        let sent = world.write(0, 1, &text).map_err(|e| e.code);
+        assert_eq!(sent, if taken { Ok(()) } else { Err(Code::TooLarge) }, "{}", quirks.name);
+        world.run_for(S * 3);
+        assert_eq!(world.received(1, 0), if taken { vec![text] } else { Vec::new() }, "{}", quirks.name);
+    }
+}
+
+#[test]
 fn our_messages_survive_loss() {
     let bursts = Bursts { enter: 0.01, leave: 0.3, loss: 0.9 };
     let disorder = Profile { duplicate: 0.05, reorder: 0.05, ..Profile::lossy(0.05) };
