@@ -17,7 +17,7 @@ static void echo(setowire_swarm *swarm, const setowire_event *event, void *user_
     if (setowire_event_kind(event) != SETOWIRE_EVENT_MESSAGE) return;
     unsigned count = atomic_fetch_add(&flowing, 1) + 1;
     if (how == 1 && count == 200) exit(7);
-    uint8_t next[16];
+    uint8_t next[16] = {0};
     memcpy(next, data, len < 8 ? len : 8);
     memcpy(next + 8, &count, sizeof count);
     setowire_peer_send(swarm, setowire_event_peer(event), next, sizeof next, 0);
@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
         pid_t pid = fork(); /* before any swarm: an ordinary new process */
         CHECK(pid >= 0);
         if (pid == 0) {
-            execl("/proc/self/exe", argv[0], how, (char *)NULL);
+            execl(argv[0], argv[0], how, (char *)NULL);
             _exit(1);
         }
         int status = 0;

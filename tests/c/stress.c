@@ -52,7 +52,7 @@ static void release(void *data, void *user_data) {
 
 static void *call_everything(void *argument) {
     uint64_t random = (uint64_t)(uintptr_t)argument;
-    uint64_t ids[8], op = 0;
+    uint64_t ids[8] = {0}, op = 0;
     for (int i = 0; i < CALLS; i++) {
         size_t index = next_random(&random) % SWARMS;
         setowire_swarm *swarm = swarms[index];
