@@ -633,7 +633,8 @@ int32_t setowire_swarm_close(setowire_swarm *swarm);
  * SETOWIRE_ERR_CLOSED.
  *
  * Inside a callback of this swarm it returns at once, nothing more is handed over, and the rest happens when the
- * callback returns. Outside, do not hold a lock that the callback takes.
+ * callback returns. Outside, do not hold a lock that the callback takes; two swarms must not free each other in their
+ * callbacks.
  *
  * Threading: any thread; waits for less than two seconds, and for the callback.
  *
@@ -825,7 +826,7 @@ SETOWIRE_API int32_t setowire_swarm_topics(setowire_swarm *swarm, uint64_t *ids,
 /* ---- Peers: sending, and what is known of them ----------------------------------------------------------- */
 
 /**
- * Queues a message to a peer. Messages to one peer keep their order.
+ * Queues a message to a peer. Messages to one peer leave in the order of the calls.
  *
  * @param swarm  The swarm; not NULL.
  * @param peer   The peer's id.

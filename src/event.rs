@@ -6,7 +6,7 @@
 //! Life-cycle events carry one JSON object, so that a new field needs no new ABI.
 //! The numbers of the kinds are part of the ABI: append only, never renumbered.
 
-use crate::node::{Event, PeerInfo, Source};
+use crate::node::{Event, PeerInfo};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -145,19 +145,6 @@ pub fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The number of a source in `setowire_peer_info`.
-pub const fn source_number(source: Source) -> u8 {
-    match source {
-        Source::Incoming => 1,
-        Source::Lan => 2,
-        Source::Seed => 3,
-        Source::Connect => 4,
-        Source::Cache => 5,
-        Source::Pex => 6,
-        Source::Reconnect => 7,
-    }
-}
-
 fn text(value: &Value) -> Vec<u8> {
     value.to_string().into_bytes()
 }
@@ -170,7 +157,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::error::Code;
-    use crate::node::{Family, OpId, PeerId};
+    use crate::node::{Family, OpId, PeerId, Source};
 
     fn info() -> PeerInfo {
         PeerInfo {
@@ -236,6 +223,17 @@ mod tests {
         assert_eq!(record.data, br#"{"peer":7}"#);
         let record = Record::from(done(Some(Code::Cancelled), "stopped"));
         assert_eq!((record.code, &record.data[..]), (Code::Cancelled as i32, &b"stopped"[..]));
+    }
+
+    /// The wrappers test their parsers with these bytes.
+    #[test]
+    fn a_record_has_the_bytes_that_the_wrappers_read() {
+        let mut golden = String::new();
+        let record =
+            Record { kind: kind::MESSAGE, flags: 1, seq: 2, subject: 7, data: b"hi".to_vec(), ..Record::default() };
+        record.encode(&mut |piece| golden += &hex(piece));
+        let header = "30000000 0400 0100 0200000000000000 0700000000000000 0000000000000000 00000000 02000000";
+        assert_eq!(golden, [header, "6869000000000000"].concat().replace(' ', ""));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::event::micros;
 use crate::node::{Family, PeerId, PeerInfo, Source};
 use std::ffi::{c_char, c_void};
 
-/// Queues a message to a peer. Messages to one peer keep their order.
+/// Queues a message to a peer. Messages to one peer leave in the order of the calls.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param peer   The peer's id.

@@ -68,7 +68,8 @@ pub extern "C" fn setowire_swarm_close(swarm: *mut setowire_swarm) -> i32 {
 /// SETOWIRE_ERR_CLOSED.
 ///
 /// Inside a callback of this swarm it returns at once, nothing more is handed over, and the rest happens when the
-/// callback returns. Outside, do not hold a lock that the callback takes.
+/// callback returns. Outside, do not hold a lock that the callback takes; two swarms must not free each other in their
+/// callbacks.
 ///
 /// Threading: any thread; waits for less than two seconds, and for the callback.
 ///
