@@ -64,6 +64,17 @@ impl Guess {
         self.settle(now);
     }
 
+    /// A frame of our own kind: it bears whatever JavaScript and Python bear.
+    pub fn ours(&mut self, now: Instant) {
+        self.short_pong = true;
+        self.not_rust(now);
+    }
+
+    /// It showed enough to know how to say goodbye to it.
+    pub fn is_settled(&self) -> bool {
+        self.short_pong || self.family != Family::Unknown
+    }
+
     /// When waiting for a Rust peer's PEX ends.
     pub fn poll_deadline(&self) -> Option<Instant> {
         (self.family == Family::Unknown && self.short_pong).then_some(self.since + RUST_PEX_WAIT)

@@ -173,9 +173,9 @@ impl V12 {
         self.links.get(&peer).map(|link| link.tx.buffered()).ok_or_else(|| no_peer(peer))
     }
 
-    /// Nothing of ours waits to be sent.
+    /// Nothing of ours waits to be sent, and every peer can be told goodbye or is known not to bear it.
     pub fn is_idle(&self) -> bool {
-        self.links.values().all(|link| link.tx.is_idle())
+        self.links.values().all(|link| link.tx.is_idle() && link.guess.is_settled())
     }
 
     /// Fills in the gauges.

@@ -301,7 +301,7 @@ impl V12 {
         link.addrs.confirm(&from, now);
         let ours = link.is_ours();
         if ours {
-            link.guess.not_rust(now);
+            link.guess.ours(now);
         }
         if !std::mem::replace(&mut link.confirmed, true) {
             env.out.events.push_back(SessionEvent::Updated { peer });

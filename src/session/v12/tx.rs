@@ -8,9 +8,11 @@
 use crate::bucket::Bucket;
 use crate::config::limits::{
     PACE_BURST, PACE_BURST_BYTES, PACE_BYTES_PER_SECOND, PACE_MAX_PER_SECOND, PACE_MIN_PER_SECOND,
-    PACE_START_PER_SECOND, REPEAT_MAX_BYTES, SEND_BUFFER_MESSAGES, V12_FRAG_DATA, V12_SMALL_PAYLOAD,
+    PACE_START_PER_SECOND, REPEAT_MAX_BYTES, SEND_BUFFER_MESSAGES, V12_FRAG_DATA, V12_RUST_MAX_PAYLOAD,
+    V12_SMALL_PAYLOAD,
 };
 use crate::node::api::Family;
+use crate::timers::earlier;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -232,7 +234,7 @@ impl Tx {
             }
             None => {
                 // A Rust peer reads 4,096 bytes: what is larger waits until we know it is none.
-                let large = first.data.len() > crate::config::limits::V12_RUST_MAX_PAYLOAD;
+                let large = first.data.len() > V12_RUST_MAX_PAYLOAD;
                 let len = first.data.len();
                 if large && link.family == Family::Rust {
                     let tag = self.pop()?.tag;
@@ -258,25 +260,26 @@ impl Tx {
     /// When `poll` may have something, if nothing else happens before.
     pub fn poll_deadline(&mut self, now: Instant, link: Link) -> Option<Instant> {
         let copy = match self.copies.first_key_value() {
-            Some(((due, _), _)) if link.family != Family::Unknown => Some(*due),
+            Some(((due, _), copy)) if link.family != Family::Unknown => Some((*due, copy.payload.len())),
             _ => None,
         };
-        let waits_for_family = |m: &Outgoing| {
-            m.fragments.is_none()
-                && m.data.len() > crate::config::limits::V12_RUST_MAX_PAYLOAD
-                && link.family == Family::Unknown
-        };
+        // A copy that is due goes first, and what is behind it waits for the same pace.
+        if let Some((_, len)) = copy.filter(|(due, _)| *due <= now) {
+            return Some(self.paced_at(len, now));
+        }
         let fresh = match self.queue.front() {
-            Some(first) if !waits_for_family(first) => Some((first.data.len(), first.fragments.is_some())),
-            _ => None,
+            Some(first) if first.fragments.is_some() => Some(first.data.len().min(V12_FRAG_DATA)),
+            Some(first) if first.data.len() > V12_RUST_MAX_PAYLOAD && link.family == Family::Unknown => None,
+            Some(first) => Some(first.data.len()),
+            None => None,
         };
-        let paced = |tx: &mut Tx, len: usize| {
-            let len = u32::try_from(len).unwrap_or(u32::MAX);
-            tx.datagrams.ready_at(1, now).max(tx.bytes.ready_at(len, now))
-        };
-        let fresh = fresh.map(|(len, cut)| paced(self, if cut { len.min(V12_FRAG_DATA) } else { len }));
-        let copy = copy.map(|due| if due <= now { paced(self, 0) } else { due });
-        crate::timers::earlier(copy, fresh)
+        earlier(copy.map(|(due, _)| due), fresh.map(|len| self.paced_at(len, now)))
+    }
+
+    /// When the pace allows a datagram with so many bytes.
+    fn paced_at(&mut self, len: usize, now: Instant) -> Instant {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.datagrams.ready_at(1, now).max(self.bytes.ready_at(len, now))
     }
 
     fn pop(&mut self) -> Option<Outgoing> {
@@ -286,9 +289,8 @@ impl Tx {
     }
 
     fn take_pace(&mut self, len: usize, now: Instant) -> bool {
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        let ready = self.datagrams.ready_at(1, now) <= now && self.bytes.ready_at(len, now) <= now;
-        ready && self.datagrams.take(1, now) && self.bytes.take(len, now)
+        let ready = self.paced_at(len, now) <= now;
+        ready && self.datagrams.take(1, now) && self.bytes.take(u32::try_from(len).unwrap_or(u32::MAX), now)
     }
 
     fn plan_copy(&mut self, sequence: u32, payload: Vec<u8>, first_sent: Instant, number: u8) {
@@ -407,6 +409,27 @@ mod tests {
         tx.push(message(60_000));
         assert!(run(&mut tx, start, Duration::from_secs(1), link(Family::Unknown, 0)).is_empty());
         assert_eq!(run(&mut tx, start, Duration::from_secs(1), link(Family::JsOrPython, 0)), [0]);
+    }
+
+    #[test]
+    fn a_copy_that_waits_for_the_pace_names_the_time_it_may_leave() {
+        let start = Instant::now();
+        let (mut tx, link) = (Tx::new(start, 0), link(Family::Cpp, 0));
+        (0..3).for_each(|_| tx.push(message(60_000)));
+        let mut now = start;
+        for _ in 0..100 {
+            while let Some(next) = tx.poll(now, link) {
+                if let Next::Data { sequence, payload, copy: 0, .. } = next {
+                    tx.sent(sequence, payload, now);
+                }
+            }
+            match tx.poll_deadline(now, link) {
+                Some(at) => assert!(at > now, "nothing left at {:?}, and it is due again", now - start),
+                None => break,
+            }
+            now = tx.poll_deadline(now, link).expect("asked just now");
+        }
+        assert!(tx.is_idle());
     }
 
     #[test]
