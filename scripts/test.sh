@@ -63,6 +63,10 @@ venv() { # FOLDER REQUIREMENTS: a virtual environment with exactly these
 
 set_up() {
     command -v cargo >/dev/null || stop "cargo is missing; install Rust from https://rustup.rs"
+    if ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+        command -v rustup >/dev/null || stop "rustfmt and clippy are missing"
+        rustup component add rustfmt clippy
+    fi
     install_packages
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         stop "Python 3.11 or later is needed, this is $(python3 --version)"
