@@ -488,7 +488,7 @@ int32_t setowire_config_set_identity_seed(setowire_config *config,
  * Adds an address to bind to, at most one of IPv4 and one of IPv6. Without it both families are used, on any port.
  *
  * @param config  The config; not NULL.
- * @param addr    Such as "0.0.0.0:0" or "[::]:4000"; port 0: any. Not NULL. Copied.
+ * @param addr    Such as `0.0.0.0:0` or `[::]:4000`; port 0: any. Not NULL. Copied.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
@@ -533,7 +533,7 @@ int32_t setowire_config_set_lan_interfaces(setowire_config *config,
  * Adds a peer that is dialled whenever a topic is joined.
  *
  * @param config     The config; not NULL.
- * @param host_port  Such as "example.org:4000" or "[2001:db8::1]:4000"; not NULL. Copied.
+ * @param host_port  Such as `example.org:4000` or `[2001:db8::1]:4000`; not NULL. Copied.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
@@ -677,7 +677,7 @@ int32_t setowire_swarm_set_callback(setowire_swarm *swarm,
  * when the swarm is closed. It may come before this call returns.
  *
  * @param swarm       The swarm; not NULL.
- * @param addr        "host:port" or "[IPv6]:port"; not NULL. Copied.
+ * @param addr        `host:port` or `[IPv6]:port`; not NULL. Copied.
  * @param timeout_ms  Milliseconds until it fails with SETOWIRE_ERR_TIMED_OUT; 0: the default (10 s),
  *                    SETOWIRE_NO_TIMEOUT: none.
  * @param tag         A number of the caller's that the event repeats.
@@ -897,7 +897,7 @@ int32_t setowire_peer_info(setowire_swarm *swarm,
                            setowire_peer_details *out);
 
 /**
- * Copies the address that data to a peer goes to, such as "192.168.0.7:40001" or "[fe80::1]:40001".
+ * Copies the address that data to a peer goes to, such as `192.168.0.7:40001` or `[fe80::1]:40001`.
  *
  * @param swarm  The swarm; not NULL.
  * @param peer   The peer's id.

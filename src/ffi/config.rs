@@ -83,7 +83,7 @@ pub unsafe extern "C" fn setowire_config_set_identity_seed(
 /// Adds an address to bind to, at most one of IPv4 and one of IPv6. Without it both families are used, on any port.
 ///
 /// @param config  The config; not NULL.
-/// @param addr    Such as "0.0.0.0:0" or "[::]:4000"; port 0: any. Not NULL. Copied.
+/// @param addr    Such as `0.0.0.0:0` or `[::]:4000`; port 0: any. Not NULL. Copied.
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn setowire_config_set_lan_interfaces(config: *mut setowir
 /// Adds a peer that is dialled whenever a topic is joined.
 ///
 /// @param config     The config; not NULL.
-/// @param host_port  Such as "example.org:4000" or "[2001:db8::1]:4000"; not NULL. Copied.
+/// @param host_port  Such as `example.org:4000` or `[2001:db8::1]:4000`; not NULL. Copied.
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]

@@ -140,7 +140,7 @@ pub unsafe extern "C" fn setowire_peer_info(
     guard("setowire_peer_info", || unsafe { pointer::fill(out, read) })
 }
 
-/// Copies the address that data to a peer goes to, such as "192.168.0.7:40001" or "[fe80::1]:40001".
+/// Copies the address that data to a peer goes to, such as `192.168.0.7:40001` or `[fe80::1]:40001`.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param peer   The peer's id.

@@ -150,7 +150,7 @@ pub unsafe extern "C" fn setowire_swarm_set_callback(
 /// when the swarm is closed. It may come before this call returns.
 ///
 /// @param swarm       The swarm; not NULL.
-/// @param addr        "host:port" or "[IPv6]:port"; not NULL. Copied.
+/// @param addr        `host:port` or `[IPv6]:port`; not NULL. Copied.
 /// @param timeout_ms  Milliseconds until it fails with SETOWIRE_ERR_TIMED_OUT; 0: the default (10 s),
 ///                    SETOWIRE_NO_TIMEOUT: none.
 /// @param tag         A number of the caller's that the event repeats.
