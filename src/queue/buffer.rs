@@ -105,9 +105,9 @@ impl EventBuffer {
         Some(record)
     }
 
-    /// Drops what can no longer be answered: all but life-cycle and completions.
+    /// Drops what can no longer be answered: all but life-cycle, completions and the peers to keep.
     pub fn discard_messages(&mut self) {
-        let keep = [kind::CONNECTION, kind::DISCONNECTION, kind::OP_DONE, kind::CLOSED];
+        let keep = [kind::CONNECTION, kind::DISCONNECTION, kind::OP_DONE, kind::PEERS, kind::CLOSED];
         let records = std::mem::take(&mut self.records);
         self.first = self.first.saturating_add(records.len() as u64);
         self.states.clear();

@@ -277,6 +277,18 @@ fn a_callback_gets_its_kinds_and_the_rest_at_the_end() {
 }
 
 #[test]
+fn the_end_keeps_what_is_not_told_again() {
+    let mut buffer = EventBuffer::new(16, 1 << 17, ALL);
+    let peers = Event::Peers { json: "[]".to_owned() };
+    for event in [connection(1), message(1, 10), Event::Writable { peer: PeerId(1) }, peers, done(1, 0), closed()] {
+        buffer.push(event);
+    }
+    buffer.discard_messages();
+    let kept: Vec<u16> = std::iter::from_fn(|| buffer.pop()).map(|record| record.kind).collect();
+    assert_eq!(kept, [kind::CONNECTION, kind::PEERS, kind::OP_DONE, kind::CLOSED]);
+}
+
+#[test]
 fn a_callback_may_end_its_own_queue() {
     let queue = EventQueue::new(16, 1 << 17, ALL).unwrap();
     let (tx, rx) = mpsc::channel();

@@ -8,7 +8,7 @@
 
 use crate::config::limits;
 use crate::node::LanInterface;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -49,6 +49,17 @@ pub fn choose(all: &BTreeMap<String, Interface>, wanted: &[String]) -> Vec<LanIn
     chosen.sort_by_key(|interface| interface.index);
     chosen.truncate(limits::LAN_INTERFACES);
     chosen
+}
+
+/// The named interfaces that have gone missing since the last call. `missing`: those that are missing, kept between calls.
+pub fn newly_missing<'a>(
+    all: &BTreeMap<String, Interface>,
+    wanted: &'a [String],
+    missing: &mut BTreeSet<String>,
+) -> Vec<&'a str> {
+    missing.retain(|name| !all.contains_key(name));
+    let names = wanted.iter().filter(|name| !all.contains_key(*name) && missing.insert((*name).clone()));
+    names.map(String::as_str).collect()
 }
 
 /// Reads the interfaces of this host, by name.
@@ -161,6 +172,20 @@ mod tests {
         let chosen = choose(&host(), &wanted);
         assert_eq!(names(&chosen), ["lo", "tun0"]);
         assert!(!chosen[0].v6, "the loopback interface has no route for IPv6 groups");
+    }
+
+    #[test]
+    fn a_name_that_is_missing_is_told_once_until_it_appears() {
+        let (mut all, mut missing) = (host(), BTreeSet::new());
+        let wanted = ["lo", "nowhere", "eth0"].map(str::to_owned);
+        assert_eq!(newly_missing(&all, &wanted, &mut missing), ["nowhere"]);
+        assert!(newly_missing(&all, &wanted, &mut missing).is_empty());
+        let eth0 = all.remove("eth0").unwrap();
+        assert_eq!(newly_missing(&all, &wanted, &mut missing), ["eth0"]);
+        all.insert("eth0".to_owned(), eth0);
+        assert!(newly_missing(&all, &wanted, &mut missing).is_empty());
+        all.remove("eth0");
+        assert_eq!(newly_missing(&all, &wanted, &mut missing), ["eth0"]);
     }
 
     #[test]

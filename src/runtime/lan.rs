@@ -29,6 +29,8 @@ pub struct Lan {
     wanted: Vec<String>,
     port: u16,
     list: Vec<LanInterface>,
+    /// Names that the host does not have, so that it is said once.
+    missing: BTreeSet<String>,
     v4: Option<Group>,
     v6: Option<Group>,
     shared: Arc<Io>,
@@ -52,7 +54,7 @@ impl Lan {
     }
 
     pub(super) fn on_port(port: u16, wanted: Vec<String>, shared: Arc<Io>) -> Lan {
-        Lan { wanted, port, list: Vec::new(), v4: None, v6: None, shared }
+        Lan { wanted, port, list: Vec::new(), missing: BTreeSet::new(), v4: None, v6: None, shared }
     }
 
     /// Reads the interfaces, joins what appeared, leaves what went. Returns the list when it changed.
@@ -64,6 +66,9 @@ impl Lan {
                 return None;
             }
         };
+        for name in interfaces::newly_missing(&all, &self.wanted, &mut self.missing) {
+            log::write(Level::Warn, &format!("there is no interface {name:?}; it is used when it appears"));
+        }
         let list = interfaces::choose(&all, &self.wanted);
         let of_family = |fits: fn(&LanInterface) -> bool| -> BTreeSet<u32> {
             list.iter().filter(|interface| fits(interface)).map(|interface| interface.index).collect()
