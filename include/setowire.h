@@ -1,8 +1,9 @@
 /*
  * Setowire: programs find each other by topic and talk directly.
  *
- * Two copies of this program, on one machine or one local network, greet each other. Build it with `cc
- * hello.c -lsetowire`. An argument names the network interfaces to use; "lo" keeps it on this machine.
+ * Two copies of this program, on one machine or one local network, greet each other. Build it with the static library,
+ * `cc hello.c libsetowire.a -pthread`, or the installed shared one, `cc hello.c -lsetowire`. An argument names the network
+ * interfaces to use; "lo" keeps it on this machine.
  *
  *     #include <setowire.h>
  *     #include <stdio.h>
@@ -39,14 +40,16 @@
  *             setowire_last_error_message(why, sizeof why);
  *             fprintf(stderr, "%s\n", why);
  *         } else {
- *             getchar(); // until Enter, or the end of the input
+ *             puts("waiting for others; Enter ends");
+ *             getchar();
  *         }
  *         setowire_swarm_free(swarm);
  *         setowire_config_free(config);
  *         return failed;
  *     }
  *
- * OBJECTS. A config, a swarm and an event from setowire_event_next() are yours: you make them and free them, once.
+ * OBJECTS. A config, a swarm and an event from setowire_event_next() are yours: you make them and free them, once. The
+ * pointer to a swarm is a number and no address: never follow it.
  * Everything that comes and goes by itself is a number: peers, topic sessions, operations. A number is never used twice
  * within a swarm, 0 is none, and one whose owner is gone gives SETOWIRE_ERR_NOT_FOUND. The library copies what you pass
  * in, unless a function says otherwise. Texts are UTF-8 and end with a zero byte.
@@ -57,6 +60,11 @@
  *   - an event loop: setowire_event_fd() gives a descriptor to poll, setowire_event_drain() copies many events at once;
  *   - a thread of yours: setowire_event_wait(), then setowire_event_next() or setowire_event_drain().
  * The queue is bounded. Messages that find no room are dropped and a LOST event counts them; other events are not lost.
+ *
+ * DELIVERY. Messages leave in order and are repeated when the link loses packets, but nothing is acknowledged (p2p-v12
+ * has no acknowledgements): one may be lost, and a late one may come after its successor. OP_DONE means sent, not
+ * received. A message holds at most 65,474 bytes, to a peer of the old Rust package 4,063. Messages carry no topic: each
+ * connected peer gets every broadcast, whichever topic it was met by.
  *
  * THREADS. Every function may be called on any thread at any time, unless it says otherwise; a config and an event belong
  * to one thread at a time. A swarm calls you on one thread of its own, never twice at once, and holds no lock meanwhile:
@@ -70,6 +78,9 @@
  * CLOSING. setowire_swarm_close() begins the end and returns; the CLOSED event is the last. setowire_swarm_free() closes
  * if you did not, waits, and when it returns nothing of the swarm runs any more. It may be called at any time on any
  * thread, in a callback too.
+ *
+ * EXIT. A program may end at any time, in a callback too. Swarms that were not freed say no goodbye then: their peers
+ * notice after 60 s. After a goodbye they notice within about a second.
  *
  * FORK. A swarm does not live on in a child process: there its calls return SETOWIRE_ERR_FORKED. New ones may be made.
  */
@@ -191,37 +202,77 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
 /* ---- Types and constants --------------------------------------------------------------------------------- */
 
 /**
- * A peer answered: messages can be exchanged. The first event about this peer. Data: a JSON object with
- * "peer", "id", "key", "address", "port", "source", "session", "security", "family", "confirmed", "client",
- * "rtt_us", "connect_ms", "max_message" and "addresses".
+ * A peer answered: messages can be exchanged. The first event about this peer. Data: a JSON object (later
+ * versions may add to it) with
+ *   - "peer": number, its id in this swarm;
+ *   - "id": 40 hexadecimal digits, its id in the older packages (its own logs show the first 16), or null;
+ *   - "key": 64 hexadecimal digits, or null. Always null in p2p-v12: no peer of this version has one;
+ *   - "address" and "port": text and number, where data to it goes; "addresses": array of texts like
+ *     "10.0.0.7:40001" or "[fe80::1]:40001", the one in use first;
+ *   - "source": how it was found, "incoming" (it dialled us), "lan", "seed", "connect", "cache", "pex" (told by
+ *     another peer) or "reconnect";
+ *   - "session": "p2p-v12"; "security": "legacy";
+ *   - "family": which package it is, as far as that shows, "unknown", "js-or-python" (also peers of this library),
+ *     "cpp" or "rust";
+ *   - "confirmed": true or false, a frame of it decrypted: it holds the key it claims;
+ *   - "client": true or false, we dialled it;
+ *   - "rtt_us": number, microseconds, or null before it was measured;
+ *   - "connect_ms": number, milliseconds from the first hint of it;
+ *   - "max_message": number, bytes.
  */
 #define SETOWIRE_EVENT_CONNECTION 1
 
-/** The peer is gone. The last event about it. Code: why; data: as for CONNECTION, and "reason". */
+/**
+ * The peer is gone. The last event about it. One that says goodbye goes within about a second, one that crashes or
+ * loses its network after 60 s. Data: as for CONNECTION, and "reason", text. Code: SETOWIRE_ERR_CLOSED (a side said
+ * goodbye), _TIMED_OUT (silent for 60 s, or another peer has its address now), _REFUSED (the table is full and a peer
+ * that proved itself took its place) or _BAD_KEY (its key would let everyone read the session).
+ */
 #define SETOWIRE_EVENT_DISCONNECTION 2
 
 /** "confirmed", the address or the family of a peer changed. Data: as for CONNECTION. */
 #define SETOWIRE_EVENT_UPDATE 3
 
-/** A message of a peer. Data: its bytes. Flags: SETOWIRE_MESSAGE_CLEAR. */
+/**
+ * A message of a peer. Data: its bytes, in p2p-v12 at most 65,474; in clear fragments at most 1,049,004. Flags:
+ * SETOWIRE_MESSAGE_CLEAR.
+ */
 #define SETOWIRE_EVENT_MESSAGE 4
 
-/** There is room again after a send to this peer was refused with SETOWIRE_ERR_WOULD_BLOCK. */
+/**
+ * There is room again after a send to this peer was refused with SETOWIRE_ERR_WOULD_BLOCK, or a broadcast left it out
+ * because its queue was full. No data.
+ */
 #define SETOWIRE_EVENT_WRITABLE 5
 
 /**
- * An operation ended: a connect, or a send with a tag. Code: 0 or what went wrong; data: the detail, or for a
- * connect that succeeded {"peer":ID}.
+ * What you began has ended; setowire_event_tag() is the tag you gave.
+ *   - A connect. setowire_event_op(): the id that setowire_swarm_connect() wrote. Code 0: it is connected,
+ *     setowire_event_peer() is the peer, and data {"peer":ID}. Other codes: see setowire_swarm_connect(); data: the
+ *     reason as text.
+ *   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0: it left (not: it arrived).
+ *     SETOWIRE_ERR_TOO_LARGE: the peer turned out to take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before
+ *     it left. Data: the reason as text.
+ * When the swarm ends by a failure, what is open ends with the code of its CLOSED event.
  */
 #define SETOWIRE_EVENT_OP_DONE 6
 
-/** The peers worth keeping for the next run changed. Data: JSON for setowire_config_set_peer_cache(). */
+/**
+ * The peers worth keeping for the next run changed. Data: a JSON array for setowire_config_set_peer_cache(), such as
+ * [{"id":"40 hexadecimal digits","ip":"10.0.0.7","port":40001,"lastSeen":1790000000000}], lastSeen in milliseconds
+ * since 1970. It comes at most every 30 s, and once more after setowire_swarm_close(), before CLOSED. To keep the
+ * cache, close, read until CLOSED, then free; a callback is also handed it by setowire_swarm_free(), except inside
+ * that callback.
+ */
 #define SETOWIRE_EVENT_PEERS 7
 
 /** Messages were dropped here because the queue was full. Data: {"messages":N,"total":M}. */
 #define SETOWIRE_EVENT_LOST 8
 
-/** The swarm ended. Its last event, and never masked. Code: 0 or the failure. */
+/**
+ * The swarm ended. Its last event, and never masked. Code: 0, or SETOWIRE_ERR_INTERNAL or _PANIC, then with the reason
+ * as data.
+ */
 #define SETOWIRE_EVENT_CLOSED 63
 
 /** For masks: every kind of event, also later ones. */
@@ -409,13 +460,13 @@ typedef struct setowire_peer_details {
     uint64_t buffered;
     /** Microseconds from the first hint of it to the connection. */
     uint64_t connect_us;
-    /** The largest message it can take, in bytes. */
+    /** The largest message it can take, in bytes; less once it shows itself as the Rust package. */
     uint64_t max_message;
     /** Its Ed25519 key; zero if `has_key` is false. */
     uint8_t key[32];
     /** Its id in the older packages; zero if `has_legacy_id` is false. */
     uint8_t legacy_id[20];
-    /** Whether `key` is known. Peers of the older packages have none. */
+    /** Whether `key` is known. Not in p2p-v12: no peer of this version has one. */
     bool has_key;
     /** Whether `legacy_id` is known. */
     bool has_legacy_id;
@@ -518,7 +569,8 @@ SETOWIRE_API int32_t setowire_config_set_lan(setowire_config *config, bool on);
 
 /**
  * Names the interfaces for beacons. Default: every one that can multicast. Loopback ("lo") cannot, as far as the
- * system tells, and is used when it is named.
+ * system tells, and is used when it is named. A name that does not exist is not an error: it is used when it
+ * appears, and a log line tells.
  *
  * @param config  The config; not NULL.
  * @param names   Separated by commas; "": the default. Not NULL. Copied.
@@ -530,17 +582,20 @@ int32_t setowire_config_set_lan_interfaces(setowire_config *config,
                                            const char *names);
 
 /**
- * Adds a peer that is dialled whenever a topic is joined.
+ * Adds a peer that is dialled when a topic is joined, and every 30 s while nobody is connected. (A seed here is a
+ * first address; the seed of the identity is setowire_config_set_identity_seed().)
  *
  * @param config     The config; not NULL.
  * @param host_port  Such as `example.org:4000` or `[2001:db8::1]:4000`; not NULL. Copied.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
-SETOWIRE_API int32_t setowire_config_add_seed(setowire_config *config, const char *host_port);
+SETOWIRE_API
+int32_t setowire_config_add_seed(setowire_config *config,
+                                 const char *host_port);
 
 /**
- * Takes in the peers of an earlier run.
+ * Takes in the peers of an earlier run. The 30 seen last are dialled when the first topic is joined.
  *
  * @param config  The config; not NULL.
  * @param json    The data of the last PEERS event; not NULL. Copied.
@@ -551,7 +606,8 @@ SETOWIRE_API int32_t setowire_config_set_peer_cache(setowire_config *config, con
 
 /**
  * Allows messages too large for one datagram to be sent to peers of the older packages as unencrypted fragments.
- * Default: off; such a message is refused with SETOWIRE_ERR_TOO_LARGE.
+ * Default: off; such a message is refused with SETOWIRE_ERR_TOO_LARGE. Only JavaScript and Python peers, and our own,
+ * take them, up to 1,049,004 bytes.
  *
  * @param config  The config; not NULL.
  * @param on      Whether that is allowed.
@@ -563,7 +619,7 @@ int32_t setowire_config_set_clear_fragments(setowire_config *config,
                                             bool on);
 
 /**
- * Sets how many bytes may wait for one peer. Default: 4 MiB.
+ * Sets how many bytes may wait for one peer. Default: 4 MiB. All peers together: 64 MiB, always.
  *
  * @param config  The config; not NULL.
  * @param bytes   65,536 to 1,073,741,824.
@@ -628,7 +684,7 @@ int32_t setowire_swarm_close(setowire_swarm *swarm);
 
 /**
  * Closes a swarm if that was not done, waits for its threads, and frees it. A callback still gets the completions
- * and disconnections that are left, but no messages, and CLOSED. When this returns no callback is running, none
+ * and disconnections that are left, PEERS, and CLOSED, but no messages. When this returns no callback is running, none
  * will run, and `destroy` was called. Calls of other threads that use the swarm now or later return
  * SETOWIRE_ERR_CLOSED.
  *
@@ -709,16 +765,20 @@ int32_t setowire_op_cancel(setowire_swarm *swarm,
                            uint64_t op);
 
 /**
- * Sends a message to all connected peers.
+ * Sends a message to all connected peers, whichever topic they were met by. A peer whose queue is full or that cannot
+ * take so much is left out and not counted; a WRITABLE event follows for one whose queue was full.
  *
  * @param swarm  The swarm; not NULL.
  * @param data   The message. NULL only with `len` 0. Copied.
- * @param len    Its bytes.
+ * @param len    Its bytes, at most 65,474; peers of the old Rust package take 4,063.
  * @return The number of peers it was queued for, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_TOO_LARGE,
  *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
-SETOWIRE_API int32_t setowire_swarm_broadcast(setowire_swarm *swarm, const uint8_t *data, size_t len);
+SETOWIRE_API
+int32_t setowire_swarm_broadcast(setowire_swarm *swarm,
+                                 const uint8_t *data,
+                                 size_t len);
 
 /**
  * Lists the connected peers.
@@ -772,7 +832,8 @@ int32_t setowire_swarm_network_changed(setowire_swarm *swarm);
 /* ---- Topics ---------------------------------------------------------------------------------------------- */
 
 /**
- * Joins a topic: finds its other members and is found by them.
+ * Joins a topic: finds its other members and is found by them. Topics do not separate: every connected peer gets every
+ * broadcast, because messages carry no topic in p2p-v12.
  *
  * @param swarm     The swarm; not NULL.
  * @param topic     32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
@@ -826,12 +887,13 @@ SETOWIRE_API int32_t setowire_swarm_topics(setowire_swarm *swarm, uint64_t *ids,
 /* ---- Peers: sending, and what is known of them ----------------------------------------------------------- */
 
 /**
- * Queues a message to a peer. Messages to one peer leave in the order of the calls.
+ * Queues a message to a peer. Messages to one peer leave in the order of the calls; one may be lost or come late, see
+ * DELIVERY above.
  *
  * @param swarm  The swarm; not NULL.
  * @param peer   The peer's id.
  * @param data   The message. NULL only with `len` 0. Copied.
- * @param len    Its bytes.
+ * @param len    Its bytes, at most 65,474; to a peer of the old Rust package 4,063. See "max_message".
  * @param tag    0, or a number of the caller's: exactly one OP_DONE event with it tells when the message was sent,
  *               or why it was not.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_WOULD_BLOCK (its queue is
@@ -981,7 +1043,7 @@ SETOWIRE_API uint64_t setowire_event_peer(const setowire_event *event);
 SETOWIRE_API uint64_t setowire_event_topic(const setowire_event *event);
 
 /**
- * The id of the operation that an OP_DONE event ends; 0: another kind.
+ * The id of the operation that an OP_DONE event ends; 0: another kind, or a send.
  *
  * @param event  The event. NULL: 0 is returned.
  * @since 0.1.0
@@ -1041,8 +1103,9 @@ int32_t setowire_event_fd(setowire_swarm *swarm,
 
 /**
  * Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
- * zeros to a multiple of 8 bytes: u32 record_len, u16 kind, u16 flags, u64 seq, u64 subject (peer or operation id),
- * u64 tag, i32 code, u32 data_len, then the data. Skip by record_len what you do not know.
+ * zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
+ * at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of OP_DONE the operation, 0 for a send; else 0),
+ * u64 tag at 24, i32 code at 32, u32 data_len at 36, the data at 40. Skip by record_len what you do not know.
  *
  * @param swarm    The swarm; not NULL.
  * @param buf      Where the records are written. NULL only with `cap` 0.

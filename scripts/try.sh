@@ -22,7 +22,8 @@ if [ -n "$missing" ]; then
     exit 1
 fi
 
-cargo build --release --locked --quiet
+echo "Building the library (a minute or two the first time)…"
+cargo build --release --locked
 case $(uname -s) in
     Darwin) library=libsetowire.dylib ;;
     *) library=libsetowire.so ;;

@@ -62,7 +62,7 @@ fn the_program_of_the_opening_comment_meets_another() {
     let start = || c::Running::start(Command::new(&program).arg("lo"));
     let mut programs = [start(), start()];
     for program in &programs {
-        assert!(program.next_line().starts_with("met peer 1: {"));
+        assert!(program.line_with("met peer").starts_with("met peer 1: {"));
         while program.next_line() != "peer 1 says hello" {}
     }
     for program in &mut programs {

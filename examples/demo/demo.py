@@ -158,7 +158,8 @@ class Show:
         await self.until(everybody, lambda: self.names.values(), "did not join")
         joined = {event["name"]: event for event in self.found("joined")}
         ports = ", ".join(f"{name} :{joined[name]['port']}" for name in NAMES)
-        screen.step(f"{screen.bold('five processes')} have joined   {screen.paint('2', ports)}")
+        last = max(event["at"] for event in joined.values())
+        screen.step(f"{screen.bold('five processes')} have joined   {screen.paint('2', ports)}", last)
 
         await self.until(each, lambda: self.between("met"), "did not meet")
         met = self.between("met")
@@ -205,6 +206,7 @@ class Show:
             found = self.source(one, other, sides[0]["source"], sides[1]["source"])
             trip = min(rtt[one, other], rtt[other, one])
             print(f"  {one:>4} - {other:<7}  {found:<23} {max(after, 0):>5.0f} ms   {sides[0]['session']:<17} {trip:>7.2f} ms")
+        print(self.screen.paint("2", "  after: from when the second of the two had joined until both knew"))
         print()
 
     @staticmethod

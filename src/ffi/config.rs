@@ -129,7 +129,8 @@ pub unsafe extern "C" fn setowire_config_set_lan(config: *mut setowire_config, o
 }
 
 /// Names the interfaces for beacons. Default: every one that can multicast. Loopback ("lo") cannot, as far as the
-/// system tells, and is used when it is named.
+/// system tells, and is used when it is named. A name that does not exist is not an error: it is used when it
+/// appears, and a log line tells.
 ///
 /// @param config  The config; not NULL.
 /// @param names   Separated by commas; "": the default. Not NULL. Copied.
@@ -145,7 +146,8 @@ pub unsafe extern "C" fn setowire_config_set_lan_interfaces(config: *mut setowir
     })
 }
 
-/// Adds a peer that is dialled whenever a topic is joined.
+/// Adds a peer that is dialled when a topic is joined, and every 30 s while nobody is connected. (A seed here is a
+/// first address; the seed of the identity is setowire_config_set_identity_seed().)
 ///
 /// @param config     The config; not NULL.
 /// @param host_port  Such as `example.org:4000` or `[2001:db8::1]:4000`; not NULL. Copied.
@@ -161,7 +163,7 @@ pub unsafe extern "C" fn setowire_config_add_seed(config: *mut setowire_config, 
     })
 }
 
-/// Takes in the peers of an earlier run.
+/// Takes in the peers of an earlier run. The 30 seen last are dialled when the first topic is joined.
 ///
 /// @param config  The config; not NULL.
 /// @param json    The data of the last PEERS event; not NULL. Copied.
@@ -178,7 +180,8 @@ pub unsafe extern "C" fn setowire_config_set_peer_cache(config: *mut setowire_co
 }
 
 /// Allows messages too large for one datagram to be sent to peers of the older packages as unencrypted fragments.
-/// Default: off; such a message is refused with SETOWIRE_ERR_TOO_LARGE.
+/// Default: off; such a message is refused with SETOWIRE_ERR_TOO_LARGE. Only JavaScript and Python peers, and our own,
+/// take them, up to 1,049,004 bytes.
 ///
 /// @param config  The config; not NULL.
 /// @param on      Whether that is allowed.
@@ -196,7 +199,7 @@ pub unsafe extern "C" fn setowire_config_set_clear_fragments(config: *mut setowi
     })
 }
 
-/// Sets how many bytes may wait for one peer. Default: 4 MiB.
+/// Sets how many bytes may wait for one peer. Default: 4 MiB. All peers together: 64 MiB, always.
 ///
 /// @param config  The config; not NULL.
 /// @param bytes   65,536 to 1,073,741,824.

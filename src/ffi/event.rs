@@ -90,7 +90,7 @@ pub unsafe extern "C" fn setowire_event_topic(event: *const setowire_event) -> u
     guard_value("setowire_event_topic", 0, || unsafe { read(event, |event| event.topic()) })
 }
 
-/// The id of the operation that an OP_DONE event ends; 0: another kind.
+/// The id of the operation that an OP_DONE event ends; 0: another kind, or a send.
 ///
 /// @param event  The event. NULL: 0 is returned.
 /// @since 0.1.0
@@ -170,8 +170,9 @@ pub unsafe extern "C" fn setowire_event_fd(swarm: *mut setowire_swarm, fd: *mut 
 }
 
 /// Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
-/// zeros to a multiple of 8 bytes: u32 record_len, u16 kind, u16 flags, u64 seq, u64 subject (peer or operation id),
-/// u64 tag, i32 code, u32 data_len, then the data. Skip by record_len what you do not know.
+/// zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
+/// at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of OP_DONE the operation, 0 for a send; else 0),
+/// u64 tag at 24, i32 code at 32, u32 data_len at 36, the data at 40. Skip by record_len what you do not know.
 ///
 /// @param swarm    The swarm; not NULL.
 /// @param buf      Where the records are written. NULL only with `cap` 0.

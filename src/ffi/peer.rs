@@ -17,12 +17,13 @@ use crate::event::micros;
 use crate::node::{Family, PeerId, PeerInfo, Source};
 use std::ffi::{c_char, c_void};
 
-/// Queues a message to a peer. Messages to one peer leave in the order of the calls.
+/// Queues a message to a peer. Messages to one peer leave in the order of the calls; one may be lost or come late, see
+/// DELIVERY above.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param peer   The peer's id.
 /// @param data   The message. NULL only with `len` 0. Copied.
-/// @param len    Its bytes.
+/// @param len    Its bytes, at most 65,474; to a peer of the old Rust package 4,063. See "max_message".
 /// @param tag    0, or a number of the caller's: exactly one OP_DONE event with it tells when the message was sent,
 ///               or why it was not.
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_WOULD_BLOCK (its queue is

@@ -63,7 +63,7 @@ pub extern "C" fn setowire_swarm_close(swarm: *mut setowire_swarm) -> i32 {
 }
 
 /// Closes a swarm if that was not done, waits for its threads, and frees it. A callback still gets the completions
-/// and disconnections that are left, but no messages, and CLOSED. When this returns no callback is running, none
+/// and disconnections that are left, PEERS, and CLOSED, but no messages. When this returns no callback is running, none
 /// will run, and `destroy` was called. Calls of other threads that use the swarm now or later return
 /// SETOWIRE_ERR_CLOSED.
 ///
@@ -199,11 +199,12 @@ pub extern "C" fn setowire_op_cancel(swarm: *mut setowire_swarm, op: u64) -> i32
     })
 }
 
-/// Sends a message to all connected peers.
+/// Sends a message to all connected peers, whichever topic they were met by. A peer whose queue is full or that cannot
+/// take so much is left out and not counted; a WRITABLE event follows for one whose queue was full.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param data   The message. NULL only with `len` 0. Copied.
-/// @param len    Its bytes.
+/// @param len    Its bytes, at most 65,474; peers of the old Rust package take 4,063.
 /// @return The number of peers it was queued for, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_TOO_LARGE,
 ///         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0

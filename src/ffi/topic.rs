@@ -9,7 +9,8 @@ use super::pointer::{self, Out, OutList};
 use super::setowire_swarm;
 use crate::node::TopicId;
 
-/// Joins a topic: finds its other members and is found by them.
+/// Joins a topic: finds its other members and is found by them. Topics do not separate: every connected peer gets every
+/// broadcast, because messages carry no topic in p2p-v12.
 ///
 /// @param swarm     The swarm; not NULL.
 /// @param topic     32 bytes, by custom the SHA-256 of a name; not NULL. Copied.

@@ -47,26 +47,56 @@ impl EventObject {
     }
 }
 
-/// A peer answered: messages can be exchanged. The first event about this peer. Data: a JSON object with
-/// "peer", "id", "key", "address", "port", "source", "session", "security", "family", "confirmed", "client",
-/// "rtt_us", "connect_ms", "max_message" and "addresses".
+/// A peer answered: messages can be exchanged. The first event about this peer. Data: a JSON object (later
+/// versions may add to it) with
+///   - "peer": number, its id in this swarm;
+///   - "id": 40 hexadecimal digits, its id in the older packages (its own logs show the first 16), or null;
+///   - "key": 64 hexadecimal digits, or null. Always null in p2p-v12: no peer of this version has one;
+///   - "address" and "port": text and number, where data to it goes; "addresses": array of texts like
+///     "10.0.0.7:40001" or "[fe80::1]:40001", the one in use first;
+///   - "source": how it was found, "incoming" (it dialled us), "lan", "seed", "connect", "cache", "pex" (told by
+///     another peer) or "reconnect";
+///   - "session": "p2p-v12"; "security": "legacy";
+///   - "family": which package it is, as far as that shows, "unknown", "js-or-python" (also peers of this library),
+///     "cpp" or "rust";
+///   - "confirmed": true or false, a frame of it decrypted: it holds the key it claims;
+///   - "client": true or false, we dialled it;
+///   - "rtt_us": number, microseconds, or null before it was measured;
+///   - "connect_ms": number, milliseconds from the first hint of it;
+///   - "max_message": number, bytes.
 pub const SETOWIRE_EVENT_CONNECTION: u16 = 1;
-/// The peer is gone. The last event about it. Code: why; data: as for CONNECTION, and "reason".
+/// The peer is gone. The last event about it. One that says goodbye goes within about a second, one that crashes or
+/// loses its network after 60 s. Data: as for CONNECTION, and "reason", text. Code: SETOWIRE_ERR_CLOSED (a side said
+/// goodbye), _TIMED_OUT (silent for 60 s, or another peer has its address now), _REFUSED (the table is full and a peer
+/// that proved itself took its place) or _BAD_KEY (its key would let everyone read the session).
 pub const SETOWIRE_EVENT_DISCONNECTION: u16 = 2;
 /// "confirmed", the address or the family of a peer changed. Data: as for CONNECTION.
 pub const SETOWIRE_EVENT_UPDATE: u16 = 3;
-/// A message of a peer. Data: its bytes. Flags: SETOWIRE_MESSAGE_CLEAR.
+/// A message of a peer. Data: its bytes, in p2p-v12 at most 65,474; in clear fragments at most 1,049,004. Flags:
+/// SETOWIRE_MESSAGE_CLEAR.
 pub const SETOWIRE_EVENT_MESSAGE: u16 = 4;
-/// There is room again after a send to this peer was refused with SETOWIRE_ERR_WOULD_BLOCK.
+/// There is room again after a send to this peer was refused with SETOWIRE_ERR_WOULD_BLOCK, or a broadcast left it out
+/// because its queue was full. No data.
 pub const SETOWIRE_EVENT_WRITABLE: u16 = 5;
-/// An operation ended: a connect, or a send with a tag. Code: 0 or what went wrong; data: the detail, or for a
-/// connect that succeeded {"peer":ID}.
+/// What you began has ended; setowire_event_tag() is the tag you gave.
+///   - A connect. setowire_event_op(): the id that setowire_swarm_connect() wrote. Code 0: it is connected,
+///     setowire_event_peer() is the peer, and data {"peer":ID}. Other codes: see setowire_swarm_connect(); data: the
+///     reason as text.
+///   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0: it left (not: it arrived).
+///     SETOWIRE_ERR_TOO_LARGE: the peer turned out to take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before
+///     it left. Data: the reason as text.
+/// When the swarm ends by a failure, what is open ends with the code of its CLOSED event.
 pub const SETOWIRE_EVENT_OP_DONE: u16 = 6;
-/// The peers worth keeping for the next run changed. Data: JSON for setowire_config_set_peer_cache().
+/// The peers worth keeping for the next run changed. Data: a JSON array for setowire_config_set_peer_cache(), such as
+/// [{"id":"40 hexadecimal digits","ip":"10.0.0.7","port":40001,"lastSeen":1790000000000}], lastSeen in milliseconds
+/// since 1970. It comes at most every 30 s, and once more after setowire_swarm_close(), before CLOSED. To keep the
+/// cache, close, read until CLOSED, then free; a callback is also handed it by setowire_swarm_free(), except inside
+/// that callback.
 pub const SETOWIRE_EVENT_PEERS: u16 = 7;
 /// Messages were dropped here because the queue was full. Data: {"messages":N,"total":M}.
 pub const SETOWIRE_EVENT_LOST: u16 = 8;
-/// The swarm ended. Its last event, and never masked. Code: 0 or the failure.
+/// The swarm ended. Its last event, and never masked. Code: 0, or SETOWIRE_ERR_INTERNAL or _PANIC, then with the reason
+/// as data.
 pub const SETOWIRE_EVENT_CLOSED: u16 = 63;
 
 /// For masks: every kind of event, also later ones.
@@ -234,13 +264,13 @@ pub struct setowire_peer_details {
     pub buffered: u64,
     /// Microseconds from the first hint of it to the connection.
     pub connect_us: u64,
-    /// The largest message it can take, in bytes.
+    /// The largest message it can take, in bytes; less once it shows itself as the Rust package.
     pub max_message: u64,
     /// Its Ed25519 key; zero if `has_key` is false.
     pub key: [u8; 32],
     /// Its id in the older packages; zero if `has_legacy_id` is false.
     pub legacy_id: [u8; 20],
-    /// Whether `key` is known. Peers of the older packages have none.
+    /// Whether `key` is known. Not in p2p-v12: no peer of this version has one.
     pub has_key: bool,
     /// Whether `legacy_id` is known.
     pub has_legacy_id: bool,

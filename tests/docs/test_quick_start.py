@@ -34,7 +34,7 @@ def in_python(folder: Path) -> list[str]:
 
 
 def in_c(folder: Path) -> list[str]:
-    program, build = blocks("C")
+    program, build, _install = blocks("C")
     (folder / "hello.c").write_text(program)
     for name, target in (("include", ROOT / "include"), ("target/release", LIBRARY.parent)):
         (folder / name).parent.mkdir(exist_ok=True)
