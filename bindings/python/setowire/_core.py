@@ -53,6 +53,8 @@ class SwarmStats:
 
 def topic_bytes(topic: bytes | bytearray | str) -> bytes:
     """A topic as bytes; text is taken as hexadecimal digits. The library checks the length."""
+    if not isinstance(topic, (bytes, bytearray, memoryview, str)):
+        raise TypeError(f"topic: bytes or hexadecimal text are wanted, not {type(topic).__name__}")
     if isinstance(topic, str):
         try:
             return bytes.fromhex(topic)
@@ -110,7 +112,7 @@ class SwarmBase(Emitter, Generic[PeerT]):
 
     @property
     def id(self) -> str:
-        """Our id on the old network, 40 hexadecimal digits."""
+        """Our id on the old network, 40 hexadecimal digits; to others we are a peer with the first 16 as its `id`."""
         return self._id
 
     @property
@@ -147,7 +149,10 @@ class SwarmBase(Emitter, Generic[PeerT]):
         return self.peers
 
     def broadcast(self, data: Data) -> int:
-        """Queues a message to every connected peer; the number of peers reached."""
+        """Queues a message to every connected peer, whichever topic it was met by; for how many it was queued.
+
+        A peer whose queue is full, or that cannot take so much, is left out and not counted.
+        """
         return self._native.broadcast(data)
 
     def stats(self) -> SwarmStats:

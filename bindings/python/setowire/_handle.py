@@ -29,7 +29,7 @@ from ._native import (
 )
 from ._options import native_config
 from ._records import Record, parse
-from .errors import INTERNAL, NOT_FOUND, TOO_SMALL, InternalError, peer_error
+from .errors import INTERNAL, INVALID, NOT_FOUND, TOO_SMALL, InternalError, InvalidArgumentError, peer_error
 
 #: Bytes read from the queue at once: the largest v12 message and its header fit; some
 #: hundred small events, a millisecond of work for the event loop.
@@ -183,8 +183,18 @@ class NativeSwarm:
             raise peer_error(code, last_error_text())
 
 
+def seconds(timeout: float) -> float:
+    """A time that a caller gave, checked."""
+    if not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout: a number of seconds is wanted, not {type(timeout).__name__}")
+    if not timeout >= 0:  # nor is "not a number"
+        raise InvalidArgumentError(INVALID, f"timeout: {timeout} is not a time; it is seconds, 0 or more")
+    return timeout
+
+
 def milliseconds(timeout: float | None, default: int) -> int:
     """Seconds as the library takes them: at least 1 ms, infinity as no limit."""
     if timeout is None:
         return default
+    timeout = seconds(timeout)
     return FOREVER_MS if timeout * 1000 >= FOREVER_MS else max(1, int(timeout * 1000))

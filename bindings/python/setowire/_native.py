@@ -261,16 +261,21 @@ def check(code: int) -> int:
 
 def c_text(name: str, value: str) -> bytes:
     """Text as the C side takes it. A NUL would cut it short unseen, so it is refused."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: text is wanted, not {type(value).__name__}")
     if "\0" in value:
         raise InvalidArgumentError(INVALID, f"{name}: {value!r} contains a NUL character")
     return value.encode("utf-8")
 
 
-def c_data(data: bytes | bytearray | memoryview) -> tuple[Any, int]:
+def c_data(data: bytes | bytearray | memoryview, name: str = "data") -> tuple[Any, int]:
     """Bytes as pointer and length, without a copy where ctypes can do that."""
     if isinstance(data, bytes):
         return data, len(data)
-    view = memoryview(data).cast("B")
+    try:
+        view = memoryview(data).cast("B")
+    except TypeError:
+        raise TypeError(f"{name}: bytes, bytearray or memoryview are wanted, not {type(data).__name__}") from None
     if view.readonly:
         copy = bytes(view)
         return copy, len(copy)

@@ -26,13 +26,14 @@ class SwarmOptions(TypedDict, total=False):
     max_peers: int
     #: False: no beacons on the local network.
     lan: bool
-    #: Interfaces for beacons; left out: every one that can multicast.
+    #: Interfaces for beacons; left out: every one that can multicast. A name that does not exist is not an error: it is
+    #: used when it appears.
     lan_interfaces: str | Iterable[str] | None
-    #: "host:port" dialled at join.
+    #: "host:port" dialled at join, and every 30 s while nobody is connected. (The identity's seed is `seed`.)
     seeds: Iterable[str] | None
     #: Peers of an earlier run, as `on_save_peers` got them.
     peer_cache: list[dict[str, Any]] | None
-    #: Called with the peers to keep, when they changed and at the end.
+    #: Called with the peers to keep: when they changed, at most every 30 s, and at the end.
     on_save_peers: Callable[[list[dict[str, Any]]], object] | None
     #: Called once at the start, returns the peers of an earlier run.
     on_load_peers: Callable[[], list[dict[str, Any]] | None] | None
@@ -108,7 +109,7 @@ def native_config(options: Mapping[str, Any]) -> int:
         if isinstance(seed, str):
             _set(config, "seed", seed)
         elif seed is not None:
-            check(lib.setowire_config_set_identity_seed(config, *c_data(seed)))
+            check(lib.setowire_config_set_identity_seed(config, *c_data(seed, "seed")))
         bind = options.get("bind", ())
         for address in [bind] if isinstance(bind, str) else bind:
             _set(config, "bind", address)

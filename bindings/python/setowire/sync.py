@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from . import events
 from ._core import SwarmBase, check_roles, connected_peer, outcome, topic_bytes
 from ._emitter import Listener
-from ._handle import Data, NativeSwarm
+from ._handle import Data, NativeSwarm, seconds
 from ._records import Record
 from .errors import (
     CLOSED,
@@ -51,6 +51,8 @@ __all__ = ["Event", "Message", "Peer", "Swarm", "Topic"]
 
 #: Events kept while a call waits for something else; of more, the oldest messages are dropped and counted.
 BACKLOG = 16_384
+#: The longest time that poll(2) takes, in milliseconds; after it the wait begins again.
+MOST_POLL_MS = 2**31 - 1
 
 _live: weakref.WeakSet[Swarm] = weakref.WeakSet()
 
@@ -125,7 +127,8 @@ class Swarm(SwarmBase[Peer]):
     def poll(self, timeout: float | None = 0.0) -> Event | None:
         """The next event; None after `timeout` seconds without one, or once the swarm has ended.
 
-        No timeout (None) waits for as long as it takes.
+        The default, 0, does not wait; None waits for as long as it takes. Listeners are called before it returns, and
+        what one raises comes out of it.
         """
         with self._changed:
             self._read_until(lambda: bool(self._events), _deadline(timeout))
@@ -229,7 +232,7 @@ class Swarm(SwarmBase[Peer]):
         if hasattr(select, "poll"):
             poller = select.poll()
             poller.register(self._descriptor, select.POLLIN)
-            return bool(poller.poll(None if timeout is None else timeout * 1000))
+            return bool(poller.poll(None if timeout is None else min(timeout * 1000, MOST_POLL_MS)))
         return bool(select.select([self._descriptor], [], [], timeout)[0])
 
     def _keep(self, event: Event) -> None:
@@ -312,4 +315,5 @@ class Swarm(SwarmBase[Peer]):
 
 
 def _deadline(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout
+    """When a time limit ends; none for None and for more than Python can wait."""
+    return None if timeout is None or seconds(timeout) >= threading.TIMEOUT_MAX else time.monotonic() + timeout

@@ -108,6 +108,27 @@ def test_a_listener_that_fails_comes_out_of_poll() -> None:
         assert other.size == 1
 
 
+def test_wrong_times_and_types_are_named() -> None:
+    with sync.Swarm(quiet()) as one, sync.Swarm(quiet()) as other:
+        address = f"127.0.0.1:{other.port}"
+        peer = one.connect(address, timeout=float("inf"))
+        for wrong in (-1, float("nan")):
+            for call in (one.poll, lambda timeout: one.connect(address, timeout), lambda timeout: peer.send(b"x", timeout)):
+                with pytest.raises(ValueError, match="timeout: (-1|nan) is not a time"):
+                    call(wrong)
+        wrong_types: list[tuple[str, Any]] = [
+            ("timeout: .* not str", lambda: one.poll("1")),  # type: ignore[arg-type]
+            ("address: .* not int", lambda: one.connect(7)),  # type: ignore[arg-type]
+            ("topic: .* not int", lambda: one.join(7)),  # type: ignore[arg-type]
+            ("data: .* not str", lambda: one.broadcast("text")),  # type: ignore[arg-type]
+            ("seed: .* not int", lambda: sync.Swarm(quiet(seed=7))),
+        ]
+        for what, call_of in wrong_types:
+            with pytest.raises(TypeError, match=what):
+                call_of()
+        assert isinstance(one.poll(1e300), events.Connection)
+
+
 def test_eight_threads_at_once() -> None:
     """All kinds of calls from eight threads, some in poll at the same time; each message arrives once."""
     each = 200
