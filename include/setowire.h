@@ -205,7 +205,7 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
  * A peer answered: messages can be exchanged. The first event about this peer. Data: a JSON object (later
  * versions may add to it) with
  *   - "peer": number, its id in this swarm;
- *   - "id": 40 hexadecimal digits, its id in the older packages (its own logs show the first 16), or null;
+ *   - "id": 40 hexadecimal digits, its id in the older packages (which show the first 16), or null;
  *   - "key": 64 hexadecimal digits, or null. Always null in p2p-v12: no peer of this version has one;
  *   - "address" and "port": text and number, where data to it goes; "addresses": array of texts like
  *     "10.0.0.7:40001" or "[fe80::1]:40001", the one in use first;
@@ -260,9 +260,9 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
 /**
  * The peers worth keeping for the next run changed. Data: a JSON array for setowire_config_set_peer_cache(), such as
  * [{"id":"40 hexadecimal digits","ip":"10.0.0.7","port":40001,"lastSeen":1790000000000}], lastSeen in milliseconds
- * since 1970. It comes at most every 30 s, and once more after setowire_swarm_close(), before CLOSED. To keep the
- * cache, close, read until CLOSED, then free; a callback is also handed it by setowire_swarm_free(), except inside
- * that callback.
+ * since 1970. It comes at most every 30 s, and if they changed since, after setowire_swarm_close(), before CLOSED. To
+ * keep the cache, close, read until CLOSED, then free; a callback is also handed it by setowire_swarm_free(), except
+ * inside that callback.
  */
 #define SETOWIRE_EVENT_PEERS 7
 

@@ -127,7 +127,25 @@ def limits_named() -> Iterator[str]:
                 yield f"{name_of(path)}: limits.rs has no {name}"
 
 
-CHECKS = [readme_commands, included_code, links, dependencies, named_tests, parity_rows, limits_named]
+def limits_told() -> Iterator[str]:
+    """docs/protocol.md gives each limit as `NUMBER UNIT (`limits::NAME`)`, with the number of limits.rs."""
+    units = {"ms": 1, "s": 1000, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, None: 1}
+    code = dict(re.findall(r"pub const (\w+): \w+ = (.+);", text("src/config/limits.rs")))
+    told = 0
+    for number, unit, name in re.findall(r"(?:([\d,]+)(?: (ms|s|bytes|KiB|MiB))?\s\()?`limits::(\w+)`", text("docs/protocol.md")):
+        value = re.fullmatch(r"(?:Duration::from_(secs|millis)\()?([\d_]+)(?: << (\d+))?\)?", code.get(name, ""))
+        if value is None or not number:
+            yield f"docs/protocol.md: no number is given with {name}, or limits.rs has none"
+            continue
+        there = int(value[2]) << int(value[3] or 0)
+        if int(number.replace(",", "")) * units[unit or None] != there * (1000 if value[1] == "secs" else 1):
+            yield f"docs/protocol.md: {name} is {code[name]}, not {number} {unit}"
+        told += 1
+    if told < 20:
+        yield f"docs/protocol.md: only {told} limits were found to compare"
+
+
+CHECKS = [readme_commands, included_code, links, dependencies, named_tests, parity_rows, limits_named, limits_told]
 
 
 def main() -> int:

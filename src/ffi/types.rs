@@ -90,8 +90,8 @@ pub const SETOWIRE_EVENT_OP_DONE: u16 = 6;
 /// The peers worth keeping for the next run changed. Data: a JSON array for setowire_config_set_peer_cache(), such as
 /// [{"id":"40 hexadecimal digits","ip":"10.0.0.7","port":40001,"lastSeen":1790000000000}], lastSeen in milliseconds
 /// since 1970. It comes at most every 30 s, and if they changed since, after setowire_swarm_close(), before CLOSED. To
-/// keep the cache, close, read until CLOSED, then free; a callback is also handed it by setowire_swarm_free(), except inside
-/// that callback.
+/// keep the cache, close, read until CLOSED, then free; a callback is also handed it by setowire_swarm_free(), except
+/// inside that callback.
 pub const SETOWIRE_EVENT_PEERS: u16 = 7;
 /// Messages were dropped here because the queue was full. Data: {"messages":N,"total":M}.
 pub const SETOWIRE_EVENT_LOST: u16 = 8;
