@@ -26,8 +26,9 @@ use std::ffi::{c_char, c_void};
 /// @param len    Its bytes, at most 65,474; to a peer of the old Rust package 4,063. See "max_message".
 /// @param tag    0, or a number of the caller's: exactly one OP_DONE event with it tells when the message was sent,
 ///               or why it was not.
-/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_WOULD_BLOCK (its queue is
-///         full: a WRITABLE event follows; or too many completions are not read), SETOWIRE_ERR_TOO_LARGE,
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_WOULD_BLOCK (its queue, or
+///         that of all peers together, is full: a WRITABLE event of this peer follows; or too many completions are not
+///         read), SETOWIRE_ERR_TOO_LARGE,
 ///         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. On failure there is no OP_DONE event.
 /// @since 0.1.0
 #[unsafe(no_mangle)]

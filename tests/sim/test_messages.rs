@@ -5,6 +5,7 @@ use crate::models::{CPP, JS, PY_010, RUST};
 use crate::network::Place;
 use crate::pair::*;
 use crate::world::World;
+use setowire::node::Event;
 use setowire::{Code, Config};
 
 #[test]
@@ -83,6 +84,25 @@ fn messages_that_no_frame_can_hold_are_refused() {
         world.run_for(S);
         assert_eq!(world.received(1, 0).len(), 1, "{}", quirks.name);
     }
+}
+
+#[test]
+fn a_send_refused_for_what_waits_for_others_is_told_when_to_try_again() {
+    let mut world = World::new(97, Profile::WIRE);
+    let config = Config { send_buffer: 1 << 30, ..Config::default() };
+    world.add_ours(Place::new(0), &config);
+    world.add_ours(Place::new(1), &Config::default());
+    world.add_ours(Place::new(2), &Config::default());
+    connected(&mut world, S * 5);
+    world.kill(1);
+    let message = vec![7; 60_000];
+    let refused = (0..2_000).find_map(|_| world.write(0, 1, &message).err()).map(|e| e.code);
+    assert_eq!(refused, Some(Code::WouldBlock));
+    assert_eq!(world.write(0, 2, &message).map_err(|e| e.code), Err(Code::WouldBlock));
+    let there = world.ours(0).peer(&world.wire_id(2)).expect("it is connected").id;
+    world.expect("the peer is writable", S * 5, |world| {
+        world.ours(0).events.iter().any(|(_, event)| *event == Event::Writable { peer: there })
+    });
 }
 
 #[test]

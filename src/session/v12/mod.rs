@@ -118,10 +118,16 @@ impl V12 {
                 format!("data: {len} bytes; this peer takes at most {most} in one message, split it"),
             ));
         }
-        if !link.tx.has_room(len, options.send_buffer) || total.saturating_add(len) > SEND_BUFFER_TOTAL_BYTES {
+        // What the others have queued takes from the room of this one, so that either limit owes a `writable` event.
+        let others = total.saturating_sub(link.tx.buffered());
+        let limit = options.send_buffer.min(SEND_BUFFER_TOTAL_BYTES.saturating_sub(others));
+        if !link.tx.has_room(len, limit) {
             return Err(Error::new(
                 Code::WouldBlock,
-                format!("{} bytes wait for this peer already; wait for the writable event", link.tx.buffered()),
+                format!(
+                    "{} bytes wait for this peer, {others} for others; wait for the writable event",
+                    link.tx.buffered()
+                ),
             ));
         }
         let fragments = in_fragments.then(|| env.rng.next_u64().to_be_bytes());
