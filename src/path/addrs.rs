@@ -2,8 +2,8 @@
 //!
 //! An address is a candidate until it answers us, and confirmed when an authentic
 //! frame came from it. Data goes to a confirmed address while one is alive, else to
-//! one that answers: an attacker who names himself in a HELLO or PING gets probes,
-//! no larger than what he sent, and never the data.
+//! the first known one that answers: an attacker who names himself in a HELLO or PING
+//! gets probes, no larger than what he sent, and never the data, however fast he answers.
 
 use crate::config::limits::{ADDR_PROBE_PERIOD, ADDRS_PER_PEER, UNCONFIRMED_CREDIT_BYTES, V12_PING_PERIOD};
 use std::net::SocketAddr;
@@ -130,6 +130,14 @@ impl Addrs {
         gone
     }
 
+    /// Gives up an address that turned out to be another peer's. Not the one in use.
+    pub fn remove(&mut self, at: &SocketAddr) {
+        if let Some(i) = self.list.iter().position(|addr| addr.at == *at).filter(|i| *i != self.current) {
+            self.list.remove(i);
+            self.current -= usize::from(i < self.current);
+        }
+    }
+
     /// A datagram of `bytes` came from this address.
     pub fn heard(&mut self, at: &SocketAddr, bytes: usize, now: Instant) {
         if let Some(addr) = self.get(at) {
@@ -232,15 +240,17 @@ impl Addrs {
         self.list.iter().map(|addr| addr.next_ping).min()
     }
 
-    /// The best live address by proof, then by time; a small gain does not switch.
+    /// The best live address by proof, then by time; a small gain does not switch. An answer proves
+    /// nobody's identity: among addresses that only answered, the first known one is the best.
     fn choose(&mut self) {
         let rank = |addr: &Addr| {
             let alive = addr.missed < DEAD_AFTER && addr.proof > Proof::Candidate;
-            (!alive, std::cmp::Reverse(addr.proof), addr.rtt.unwrap_or(Duration::MAX))
+            let time = if addr.proof == Proof::Confirmed { addr.rtt.unwrap_or(Duration::MAX) } else { Duration::ZERO };
+            (!alive, std::cmp::Reverse(addr.proof), time)
         };
         let Some(best) = (0..self.list.len()).min_by_key(|i| rank(&self.list[*i])) else { return };
         let (old, new) = (&self.list[self.current], &self.list[best]);
-        let same_class = (rank(old).0, rank(old).1) == (rank(new).0, rank(new).1);
+        let same_class = (rank(old).0, rank(old).1) == (rank(new).0, rank(new).1) && old.proof == Proof::Confirmed;
         let gain = match (old.rtt, new.rtt) {
             (Some(old), Some(new)) => new + Duration::from_millis(5) < old * 3 / 4,
             _ => false,
@@ -312,6 +322,41 @@ mod tests {
         addrs.answered(&at(2), now);
         assert_eq!(addrs.current(), at(2));
         assert_eq!(addrs.loss_permille(), 0, "the figure is of the address in use");
+    }
+
+    #[test]
+    fn who_only_answers_faster_does_not_take_over() {
+        let start = Instant::now();
+        let mut addrs = Addrs::new(at(1), Proof::Answered, start);
+        addrs.add(at(2), Proof::Candidate, start);
+        let mut now = start;
+        for _ in 0..3 {
+            ping_all(&mut addrs, now);
+            addrs.pong(&at(2), now + Duration::from_millis(1));
+            addrs.pong(&at(1), now + Duration::from_millis(90));
+            assert_eq!(addrs.current(), at(1));
+            now += ADDR_PROBE_PERIOD;
+        }
+        for _ in 0..4 {
+            ping_all(&mut addrs, now);
+            addrs.pong(&at(2), now + Duration::from_millis(1));
+            now += ADDR_PROBE_PERIOD;
+        }
+        assert_eq!(addrs.current(), at(2), "the first is dead");
+        ping_all(&mut addrs, now);
+        addrs.pong(&at(1), now + Duration::from_millis(90));
+        assert_eq!(addrs.current(), at(1), "and is back");
+    }
+
+    #[test]
+    fn an_address_of_another_peer_is_given_up_but_not_the_one_in_use() {
+        let start = Instant::now();
+        let mut addrs = Addrs::new(at(1), Proof::Answered, start);
+        addrs.add(at(2), Proof::Candidate, start);
+        addrs.confirm(&at(2), start);
+        addrs.remove(&at(1));
+        addrs.remove(&at(2));
+        assert_eq!(addrs.all(), [at(2)]);
     }
 
     #[test]

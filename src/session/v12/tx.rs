@@ -112,6 +112,11 @@ impl Tx {
         !full
     }
 
+    /// The application was refused for want of room in total; a `writable` event is owed.
+    pub fn refuse(&mut self) {
+        self.refused = true;
+    }
+
     pub fn push(&mut self, message: Outgoing) {
         self.queued_bytes += message.data.len();
         self.queue.push_back(message);
@@ -400,6 +405,25 @@ mod tests {
         assert_eq!(first, PACE_BURST);
         let rest = run(&mut tx, start, Duration::from_secs(1), link(Family::Rust, 0));
         assert_eq!(rest, (PACE_BURST..PACE_BURST + PACE_START_PER_SECOND).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_copy_that_waits_for_its_pace_has_a_deadline_ahead() {
+        let start = Instant::now();
+        let (mut tx, lossy) = (Tx::new(start, 0), link(Family::JsOrPython, 100));
+        (0..3).for_each(|_| tx.push(message(60_000)));
+        let mut now = start;
+        for _ in 0..100 {
+            while let Some(next) = tx.poll(now, lossy) {
+                if let Next::Data { sequence, payload, copy: 0, .. } = next {
+                    tx.sent(sequence, payload, now);
+                }
+            }
+            let Some(next) = tx.poll_deadline(now, lossy) else { break };
+            assert!(next > now, "nothing can leave now, so nothing is due now");
+            now = next;
+        }
+        assert!(tx.is_idle());
     }
 
     #[test]
