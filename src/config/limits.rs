@@ -53,6 +53,9 @@ pub const DIAL_PERIOD: Duration = Duration::from_millis(300);
 pub const DIAL_PATIENCE: Duration = Duration::from_secs(3);
 /// Dials in progress at one time, over all sources.
 pub const DIALS_MAX: usize = 256;
+/// Of these, dials begun because a beacon or a peer named the address, which anyone can do: the rest is for the
+/// application, its seeds and its cache.
+pub const DIALS_HEARD_MAX: usize = 192;
 
 /// Entries of peers that have not answered anything of ours yet; the oldest goes first.
 pub const UNCONFIRMED_MAX: usize = 256;

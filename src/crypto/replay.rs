@@ -77,6 +77,11 @@ impl Replay {
         verdict
     }
 
+    /// No frame was judged yet.
+    pub fn is_empty(&self) -> bool {
+        self.prefix.is_none()
+    }
+
     /// The sender uses a prefix of its own making, as our kind does.
     pub fn sender_is_ours(&self, session_id: u32) -> bool {
         self.prefix.is_some_and(|prefix| prefix != session_id)

@@ -79,6 +79,11 @@ pub enum Source {
 }
 
 impl Source {
+    /// The application named the address; all else was heard from others, or remembered.
+    pub const fn is_chosen(self) -> bool {
+        matches!(self, Source::Seed | Source::Connect)
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Source::Incoming => "incoming",

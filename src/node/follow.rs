@@ -28,6 +28,7 @@ impl Node {
                 }
                 SessionEvent::Updated { peer } => {
                     if let Some(info) = self.v12.info(peer) {
+                        self.remember(now, &info);
                         self.event(Event::Update(Box::new(info)));
                     }
                 }
@@ -69,9 +70,11 @@ impl Node {
             Some(id) => self.v12.by_id(&id).is_some(),
             None => self.v12.by_addr(&addr).is_some(),
         };
-        let full = self.v12.peers().len() >= self.max_peers;
+        let full = if source.is_chosen() { self.v12.is_packed() } else { self.v12.is_full() };
+        // What others say fills the table of dials only so far: the application's own dials have room.
+        let heard = matches!(source, Source::Lan | Source::Pex) && self.dialer.len() >= limits::DIALS_HEARD_MAX;
         let open = self.closing == Closing::Open;
-        if !open || bound.is_none() || own || connected || full || !is_dialable(&addr) {
+        if !open || bound.is_none() || own || connected || full || heard || !is_dialable(&addr) {
             return false;
         }
         let before = self.dialer.len();
@@ -95,8 +98,14 @@ impl Node {
             state.dials = started;
         }
         if started == 0 {
-            let code = if addrs.is_empty() { Code::Resolve } else { Code::Unreachable };
-            self.finish_op(op, Err((code, "no address that can be dialled from here".to_owned())));
+            let (code, why) = if addrs.is_empty() {
+                (Code::Resolve, "the name has no address".to_owned())
+            } else if self.v12.is_packed() {
+                (Code::Refused, format!("the limit of {} peers is reached", self.v12.peers().len()))
+            } else {
+                (Code::Unreachable, "no address that can be dialled from here".to_owned())
+            };
+            self.finish_op(op, Err((code, why)));
         }
     }
 
@@ -149,12 +158,19 @@ impl Node {
         let Some(info) = self.v12.info(peer) else { return };
         if let Some(id) = &info.legacy_id {
             self.reconnect.forget(&crate::crypto::identity::wire_id(id));
-            self.cache.seen(id, info.address, now.mono, now.unix_us / 1_000);
         }
+        self.remember(now, &info);
         self.hints
             .insert(peer, Bucket::new(limits::HINTS_PER_PEER_MINUTE, limits::HINTS_PER_PEER_MINUTE / 60, now.mono));
         self.log(Level::Info, || format!("connected to {} ({})", info.address, info.source.name()));
         self.event(Event::Connection(Box::new(info)));
+    }
+
+    /// Keeps a peer for the next run. Not who dialled us and proved nothing: anyone can be many of those.
+    fn remember(&mut self, now: Now, info: &PeerInfo) {
+        if let Some(id) = info.legacy_id.as_ref().filter(|_| info.client || info.confirmed) {
+            self.cache.seen(id, info.address, now.mono, now.unix_us / 1_000);
+        }
     }
 
     fn disconnected(&mut self, now: Now, ended: Ended) {

@@ -37,7 +37,6 @@ use std::time::Instant;
 pub struct Node {
     identity: Identity,
     ports: LocalPorts,
-    max_peers: usize,
     seeds: Vec<String>,
     rng: ChaCha20Rng,
     v12: V12,
@@ -84,7 +83,6 @@ impl Node {
             lan: config.lan.then(|| Lan::new(*identity.v12().id(), ports)),
             identity,
             ports,
-            max_peers: config.max_peers,
             seeds: config.seeds.clone(),
             rng: ChaCha20Rng::from_seed(seed),
             v12: V12::new(options, now),
@@ -216,7 +214,7 @@ impl Node {
 
     /// False: the event queue has no reserved room left; no new connection is made until it is true again.
     pub fn set_accepting(&mut self, _now: Now, accepting: bool) {
-        self.v12.set_accepting(accepting);
+        self.v12.set_accepting(accepting && self.closing == Closing::Open);
     }
 
     /// The last event has been put out.

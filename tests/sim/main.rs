@@ -16,6 +16,7 @@ mod network;
 mod ours;
 mod pair;
 mod rng;
+mod test_attack;
 mod test_bed;
 mod test_discovery;
 mod test_hostile;

@@ -20,11 +20,13 @@ pub struct Guess {
     short_pong: bool,
     /// It sent what a Rust peer cannot.
     not_rust: bool,
+    /// An authentic frame showed our own kind: nothing that anyone can forge changes that.
+    sure: bool,
 }
 
 impl Guess {
     pub fn new(now: Instant) -> Guess {
-        Guess { since: now, family: Family::Unknown, short_pong: false, not_rust: false }
+        Guess { since: now, family: Family::Unknown, short_pong: false, not_rust: false, sure: false }
     }
 
     pub fn family(&self) -> Family {
@@ -38,9 +40,9 @@ impl Guess {
 
     pub fn pong(&mut self, now: Instant, pong: &Pong) {
         match pong {
-            Pong::Echo { .. } => self.family = Family::Cpp,
+            Pong::Echo { .. } if !self.sure => self.family = Family::Cpp,
             Pong::Id(_) => self.short_pong = true,
-            Pong::Other => {}
+            Pong::Echo { .. } | Pong::Other => {}
         }
         self.settle(now);
     }
@@ -58,16 +60,16 @@ impl Guess {
         }
     }
 
+    /// An authentic frame of our own kind, which wants what JavaScript and Python peers want.
+    pub fn ours(&mut self) {
+        self.family = Family::JsOrPython;
+        (self.short_pong, self.not_rust, self.sure) = (true, true, true);
+    }
+
     /// A frame that no Rust peer sends.
     pub fn not_rust(&mut self, now: Instant) {
         self.not_rust = true;
         self.settle(now);
-    }
-
-    /// A frame of our own kind: it bears whatever JavaScript and Python bear.
-    pub fn ours(&mut self, now: Instant) {
-        self.short_pong = true;
-        self.not_rust(now);
     }
 
     /// It showed enough to know how to say goodbye to it.
@@ -118,6 +120,13 @@ mod tests {
         rust.pong(now, &Pong::Id([0; 20]));
         rust.ping(now, &ping(UNIX_MS));
         assert_eq!(rust.family(), Family::Rust);
+
+        let mut ours = Guess::new(now);
+        ours.ours();
+        ours.pong(now, &Pong::Echo { timestamp: 1, id: [0; 20] });
+        ours.rust_pex();
+        assert_eq!(ours.family(), Family::JsOrPython, "anyone can forge a PONG");
+        assert!(ours.may_goaway());
 
         let mut js = Guess::new(now);
         js.pong(now, &Pong::Id([0; 20]));

@@ -151,6 +151,11 @@ impl Link {
         self.guess.family()
     }
 
+    /// It proved nothing and nobody chose it: in a full table it makes room for one that did.
+    pub fn may_yield(&self) -> bool {
+        !self.confirmed && !self.source.is_chosen()
+    }
+
     /// Largest message this peer takes, as far as we know it.
     pub fn max_message(&self) -> usize {
         match self.family() {
@@ -217,6 +222,14 @@ impl Link {
     pub fn goaway(&mut self, now: Instant) {
         let doubted = self.doubted.is_some_and(|at| now.saturating_duration_since(at) < V12_PEER_TIMEOUT);
         self.leaving.get_or_insert(Leaving { since: now, hold: !doubted, next: now, unanswered: 0, asked: false });
+    }
+
+    /// A new authentic frame came: it is there, whoever said goodbye.
+    pub fn heard_from(&mut self, now: Instant) {
+        self.last_seen = now;
+        if let Some(leaving) = &mut self.leaving {
+            (leaving.unanswered, leaving.asked) = (0, false);
+        }
     }
 
     /// The peer says HELLO, as if it meant to stay: data flows again. PINGs still decide, because

@@ -34,10 +34,13 @@ pub struct Memory {
 impl Memory {
     pub fn keep(&mut self, now: Instant, id: WireId, replay: Replay, next_sequence: u32, family: Family) {
         self.take(&id);
-        if self.order.len() >= V12_REMEMBERED_SESSIONS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.sessions.remove(&oldest);
+        if self.order.len() >= V12_REMEMBERED_SESSIONS {
+            // Those of whom no frame ever decrypted first: anyone can make many of them.
+            let empty = |id: &WireId| self.sessions.get(id).is_none_or(|known| known.replay.is_empty());
+            let oldest = self.order.iter().position(empty).unwrap_or(0);
+            if let Some(oldest) = self.order.remove(oldest) {
+                self.sessions.remove(&oldest);
+            }
         }
         self.order.push_back(id);
         self.sessions.insert(id, Known { replay, ended: now, next_sequence, family });
@@ -66,5 +69,18 @@ mod tests {
         assert_eq!(known.next_sequence(now), 7);
         assert_eq!(known.next_sequence(now + V12_PEER_TIMEOUT), 0);
         assert_eq!(memory.order.len(), memory.sessions.len());
+    }
+
+    #[test]
+    fn those_who_proved_nothing_push_out_nobody_who_did() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        let mut replay = Replay::default();
+        replay.judge(1, 1, 1, 2, false);
+        memory.keep(now, [9; 8], replay, 0, Family::JsOrPython);
+        for n in 0..=2 * V12_REMEMBERED_SESSIONS as u64 {
+            memory.keep(now, n.to_be_bytes(), Replay::default(), 0, Family::Unknown);
+        }
+        assert!(memory.order.len() <= V12_REMEMBERED_SESSIONS);
+        assert!(memory.take(&[9; 8]).is_some());
     }
 }

@@ -37,6 +37,8 @@ use tx::Outgoing;
 
 /// A peer that may remember an earlier run of ours has this long to show that it does not.
 const HEAL_AFTER: Duration = Duration::from_secs(3);
+/// An address whose peer was heard so lately is not given to another one.
+const ADDRESS_HELD: Duration = Duration::from_secs(5);
 
 /// The largest message that is sent in clear fragments, where the application allowed that.
 const MAX_IN_FRAGMENTS: usize = V12_FRAG_MAX_TOTAL as usize * V12_FRAG_DATA;
@@ -163,8 +165,10 @@ impl V12 {
         self.by_id.get(id).copied()
     }
 
+    /// The peer that answered at this address. Who merely named it does not own it.
     pub fn by_addr(&self, addr: &SocketAddr) -> Option<PeerId> {
-        self.by_addr.get(addr).copied()
+        let peer = self.by_addr.get(addr)?;
+        self.links.get(peer)?.addrs.proof(addr).is_some_and(|proof| proof > Proof::Candidate).then_some(*peer)
     }
 
     pub fn peers(&self) -> Vec<PeerId> {
@@ -212,7 +216,7 @@ impl V12 {
                 if std::mem::replace(&mut link.told, now) != now {
                     env.out.events.push_back(SessionEvent::Updated { peer });
                 }
-                if link.tx.take_writable(self.options.send_buffer) {
+                if link.tx.take_writable(self.options.send_buffer.min(SEND_BUFFER_TOTAL_BYTES)) {
                     env.out.events.push_back(SessionEvent::Writable { peer });
                 }
                 self.timers.set(peer, deadline);
@@ -221,38 +225,47 @@ impl V12 {
         }
     }
 
-    /// Whether one more connection has room. `proven`: a frame of it decrypted.
-    fn has_room(&mut self, env: &mut Env<'_>, client: bool, proven: bool) -> bool {
+    /// Whether a newcomer whom nobody chose and who proved nothing has no place.
+    pub fn is_full(&self) -> bool {
+        self.links.len() >= self.options.max_peers
+    }
+
+    /// Whether even one that the application chose, or that proved itself, has no place.
+    pub fn is_packed(&self) -> bool {
+        self.is_full() && !self.links.values().any(Link::may_yield)
+    }
+
+    /// Makes room for one more connection, if there is any to be had. `proven`: a frame of it decrypted.
+    fn make_room(&mut self, env: &mut Env<'_>, how: &How) -> bool {
         if !self.accepting {
             return false;
         }
-        let unconfirmed = |link: &&Link| !link.confirmed && !link.client;
-        if self.links.len() < self.options.max_peers {
+        let proven = how.proof == Proof::Confirmed;
+        if !self.is_full() {
             // Those who dialled us and proved nothing get half of the table.
-            let room = self.links.values().filter(unconfirmed).count() < self.options.max_peers.div_ceil(2);
-            return client || proven || room;
+            let incoming = self.links.values().filter(|link| !link.confirmed && !link.client).count();
+            return how.client || proven || incoming < self.options.max_peers.div_ceil(2);
         }
-        if !proven {
+        if !proven && !how.source.is_chosen() {
             return false;
         }
-        let Some(oldest) = self.links.values().filter(unconfirmed).map(|link| link.id).next() else { return false };
-        let reason = "a peer that proved itself needs the place".to_owned();
+        // Those who came by themselves first, then by age.
+        let yields = self.links.values().filter(|link| link.may_yield()).min_by_key(|link| (link.client, link.id));
+        let Some(oldest) = yields.map(|link| link.id) else { return false };
+        let reason = "a peer that proved itself, or that the application dialled, needs the place".to_owned();
         self.end(env, oldest, End { code: Code::Refused, reason, redial: false });
         true
     }
 
     /// Makes a connection. None: there is no room.
     fn connect(&mut self, env: &mut Env<'_>, key: PeerKey, from: SocketAddr, how: How) -> Option<PeerId> {
-        if !self.has_room(env, how.client, how.proof == Proof::Confirmed) {
+        if self.is_held(env, &from) || !self.make_room(env, &how) {
             return None;
         }
+        self.release(env, &from);
         let now = env.now.mono;
         let stranger = self.strangers.remove(&from);
         let since = how.since.into_iter().chain(stranger.map(|left| left.since)).min().unwrap_or(now);
-        if let Some(other) = self.by_addr.get(&from).copied() {
-            let reason = "its address belongs to another peer now".to_owned();
-            self.end(env, other, End { code: Code::TimedOut, reason, redial: false });
-        }
         self.last_id += 1;
         let id = PeerId(self.last_id);
         let known = self.memory.take(&key.wire_id());
@@ -291,6 +304,30 @@ impl V12 {
         Some(id)
     }
 
+    /// The address is where a peer was heard lately: a datagram from there may be anybody's, and gives it to nobody.
+    fn is_held(&self, env: &Env<'_>, addr: &SocketAddr) -> bool {
+        let owner = self.by_addr.get(addr).and_then(|owner| self.links.get(owner));
+        owner.is_some_and(|link| {
+            let silent = env.now.mono.saturating_duration_since(link.last_seen);
+            link.addrs.current() == *addr && silent < ADDRESS_HELD
+        })
+    }
+
+    /// Frees an address for another peer that showed up there.
+    fn release(&mut self, env: &mut Env<'_>, addr: &SocketAddr) {
+        let Some(owner) = self.by_addr.get(addr).copied() else { return };
+        match self.links.get_mut(&owner) {
+            Some(link) if link.addrs.current() != *addr => {
+                link.addrs.remove(addr);
+                self.by_addr.remove(addr);
+            }
+            _ => {
+                let reason = "its address belongs to another peer now".to_owned();
+                self.end(env, owner, End { code: Code::TimedOut, reason, redial: false });
+            }
+        }
+    }
+
     /// Adds an address to a link, unless another link owns it.
     fn add_addr(&mut self, env: &mut Env<'_>, peer: PeerId, addr: SocketAddr, proof: Proof) {
         if self.by_addr.contains_key(&addr) {
@@ -316,7 +353,9 @@ impl V12 {
         let (unsent, lost) = link.tx.give_up();
         env.out.stats.messages_lost += lost;
         env.out.stats.disconnections += 1;
-        let redial = if end.redial { link.addrs.proven() } else { Vec::new() };
+        // Who dialled us and proved nothing may never have been where he seemed to be.
+        let known = link.confirmed || link.client;
+        let redial = if end.redial && known { link.addrs.proven() } else { Vec::new() };
         // Our own kind knows a new session by its nonces and begins at 0 with it.
         let next_sequence = if link.is_ours() { 0 } else { link.tx.next_sequence() };
         self.memory.keep(env.now.mono, link.key.wire_id(), link.replay, next_sequence, info.family);

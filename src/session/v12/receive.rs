@@ -21,10 +21,6 @@ use crate::wire::handshake::{HELLO_BYTES, Hello};
 use crate::wire::pex::{Layout, Pex};
 use crate::wire::ping::{PONG_BYTES, Ping, Pong, encode_ping};
 use std::net::SocketAddr;
-use std::time::Duration;
-
-/// An address whose peer was heard so lately is not given to another one on a mere HELLO.
-const ADDRESS_HELD: Duration = Duration::from_secs(5);
 
 impl V12 {
     /// One datagram on the swarm's socket.
@@ -88,17 +84,29 @@ impl V12 {
             env.out.stats.datagrams_rejected += 1;
             return;
         };
+        self.drop_claim(&from, known);
         match (known, self.link_at(&from)) {
             (Some(peer), owner) if owner.is_none_or(|owner| owner == peer) => {
                 self.hello_of_link(env, peer, from, key, len);
             }
             (Some(_), _) => env.out.stats.datagrams_rejected += 1,
-            (None, Some(owner)) if self.was_heard_lately(env, owner) => env.out.stats.datagrams_rejected += 1,
-            (None, _) if self.links.len() >= self.options.max_peers => env.out.stats.datagrams_rejected += 1,
+            (None, Some(_)) if self.is_held(env, &from) => env.out.stats.datagrams_rejected += 1,
+            (None, _) if self.is_packed() => env.out.stats.datagrams_rejected += 1,
             (None, _) => {
                 let answer = self.strangers.hello(env.now.mono, from, key, len);
                 self.answer_stranger(env, from, answer);
             }
+        }
+    }
+
+    /// An address that was only named for one peer is free for another that names it too.
+    fn drop_claim(&mut self, from: &SocketAddr, claimant: Option<PeerId>) {
+        if let Some(owner) = self.link_at(from).filter(|owner| Some(*owner) != claimant)
+            && let Some(link) = self.links.get_mut(&owner)
+            && link.addrs.proof(from) == Some(Proof::Candidate)
+        {
+            link.addrs.remove(from);
+            self.by_addr.remove(from);
         }
     }
 
@@ -135,6 +143,7 @@ impl V12 {
         let Some(dial) = env.dialer.finish(&from) else { return };
         let result = match self.by_id.get(&hello.id).copied() {
             Some(peer) => {
+                self.drop_claim(&from, Some(peer));
                 self.add_addr(env, peer, from, Proof::Candidate);
                 if let Some(link) = self.links.get_mut(&peer) {
                     link.addrs.answered(&from, env.now.mono);
@@ -146,15 +155,25 @@ impl V12 {
             }
             None => {
                 let how = How { source: dial.source, client: true, since: Some(dial.started), proof: Proof::Answered };
-                let limit = self.options.max_peers;
-                self.connect(env, key, from, how)
-                    .ok_or_else(|| (Code::Refused, format!("the limit of {limit} peers is reached")))
+                self.connect(env, key, from, how).ok_or_else(|| self.refusal(&from))
             }
         };
         if let Ok(peer) = result {
             self.service(env, peer);
         }
         env.out.events.push_back(SessionEvent::DialDone { ops: dial.ops, result });
+    }
+
+    /// Why no connection was made with who answered.
+    fn refusal(&self, from: &SocketAddr) -> (Code, String) {
+        let why = if self.by_addr(from).is_some() {
+            format!("{from} is the address of another connected peer")
+        } else if self.is_full() {
+            format!("the limit of {} peers is reached", self.options.max_peers)
+        } else {
+            "no new connections are made now".to_owned()
+        };
+        (Code::Refused, why)
     }
 
     /// We dialled ourselves.
@@ -177,7 +196,14 @@ impl V12 {
     fn ping(&mut self, env: &mut Env<'_>, from: SocketAddr, ping: &Ping, len: usize) {
         let now = env.now.mono;
         let named = ping.id.and_then(|id| self.by_id.get(&id).copied());
-        let Some(peer) = self.link_at(&from).or(named) else {
+        // At another peer's address a name counts more: its owner may have begun anew with another identity.
+        let peer = if ping.id.is_some() {
+            self.drop_claim(&from, named);
+            named.filter(|named| self.link_at(&from).is_none_or(|owner| owner == *named))
+        } else {
+            self.link_at(&from)
+        };
+        let Some(peer) = peer else {
             let answer = self.strangers.ping(now, &from, ping, len);
             return self.answer_stranger(env, from, answer);
         };
@@ -186,7 +212,7 @@ impl V12 {
         link.addrs.heard(&from, len, now);
         if link.addrs.proof(&from) == Some(Proof::Candidate) {
             link.addrs.ping_soon(&from, now);
-        } else if named.is_none_or(|named| named == peer) {
+        } else {
             link.last_seen = now;
             link.heard_ping = true;
             link.guess.ping(now, ping);
@@ -231,7 +257,7 @@ impl V12 {
             self.service(env, peer);
         }
         if let Some(dial) = dial {
-            let result = peer.ok_or_else(|| (Code::Refused, "the limit of peers is reached".to_owned()));
+            let result = peer.ok_or_else(|| self.refusal(&from));
             env.out.events.push_back(SessionEvent::DialDone { ops: dial.ops, result });
         }
     }
@@ -263,7 +289,7 @@ impl V12 {
         let how = How::found(&dial, Proof::Confirmed);
         let peer = self.connect(env, key, from, how);
         if let Some(dial) = dial {
-            let result = peer.ok_or_else(|| (Code::Refused, "the limit of peers is reached".to_owned()));
+            let result = peer.ok_or_else(|| self.refusal(&from));
             env.out.events.push_back(SessionEvent::DialDone { ops: dial.ops, result });
         }
         Some((peer?, plain))
@@ -297,11 +323,11 @@ impl V12 {
             link.heal_at = Some(now);
         }
         link.heard_data = true;
-        link.last_seen = now;
+        link.heard_from(now);
         link.addrs.confirm(&from, now);
         let ours = link.is_ours();
         if ours {
-            link.guess.ours(now);
+            link.guess.ours();
         }
         if !std::mem::replace(&mut link.confirmed, true) {
             env.out.events.push_back(SessionEvent::Updated { peer });
@@ -372,11 +398,8 @@ impl V12 {
         }
     }
 
-    fn was_heard_lately(&self, env: &Env<'_>, peer: PeerId) -> bool {
-        self.links.get(&peer).is_some_and(|link| env.now.mono.saturating_duration_since(link.last_seen) < ADDRESS_HELD)
-    }
-
+    /// The peer whose address this is, or was said to be.
     fn link_at(&self, from: &SocketAddr) -> Option<PeerId> {
-        self.by_addr(from)
+        self.by_addr.get(from).copied()
     }
 }

@@ -85,17 +85,14 @@ impl Strangers {
     /// A HELLO of `bytes` with a checked key, from an address that is no connection.
     pub fn hello(&mut self, now: Instant, from: SocketAddr, key: PeerKey, bytes: usize) -> Answer {
         self.expire(now);
-        let per_ip = self.entries.keys().filter(|addr| addr.ip() == from.ip()).count();
         match self.entries.get_mut(&from) {
             Some(entry) if entry.key == key => entry.earn(bytes),
-            Some(_) => return Answer::Nothing,
-            None if per_ip >= UNCONFIRMED_PER_IP => return Answer::HelloAck,
-            None => {
-                if self.entries.len() >= UNCONFIRMED_MAX
-                    && let Some((_, oldest)) = self.order.pop_front()
-                {
-                    self.entries.remove(&oldest);
+            known => {
+                // The newest word about an address counts: an older one would keep its owner out.
+                if known.is_some() {
+                    self.remove(&from);
                 }
+                self.make_room(from.ip());
                 let entry =
                     Entry { key, since: now, credit: bytes, acked: false, pinged: None, ping: None, open_tries: 0 };
                 self.entries.insert(from, entry);
@@ -110,6 +107,21 @@ impl Strangers {
                 entry.spend(now, HELLO_BYTES, Answer::HelloAck)
             }
             None => Answer::Nothing,
+        }
+    }
+
+    /// Drops the oldest entry where one more would be too many: of this IP address, or of all.
+    fn make_room(&mut self, ip: IpAddr) {
+        let of_ip = self.entries.range(SocketAddr::new(ip, 0)..).take_while(|(addr, _)| addr.ip() == ip).count();
+        let oldest = if of_ip >= UNCONFIRMED_PER_IP {
+            self.order.iter().find(|(_, addr)| addr.ip() == ip)
+        } else if self.entries.len() >= UNCONFIRMED_MAX {
+            self.order.front()
+        } else {
+            None
+        };
+        if let Some((_, oldest)) = oldest.copied() {
+            self.remove(&oldest);
         }
     }
 
@@ -292,11 +304,18 @@ mod tests {
     }
 
     #[test]
-    fn another_key_from_the_same_address_does_not_replace_the_first() {
+    fn nobody_is_kept_out_by_who_spoke_in_his_name_before() {
         let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
-        strangers.hello(now, addr(1, 5), key(1), 41);
-        assert_eq!(strangers.hello(now, addr(1, 5), key(2), 41), Answer::Nothing);
+        strangers.hello(now, addr(1, 5), key(2), 41);
+        assert_eq!(strangers.hello(now, addr(1, 5), key(1), 41), Answer::HelloAck);
         assert_eq!(strangers.try_open(&addr(1, 5)), Some(key(1)));
+        for port in 100..200 {
+            strangers.hello(now, addr(1, port), key(3), 41);
+        }
+        assert_eq!(strangers.len(), UNCONFIRMED_PER_IP);
+        strangers.hello(now, addr(1, 5), key(1), 41);
+        assert_eq!(strangers.try_open(&addr(1, 5)), Some(key(1)));
+        assert!(strangers.len() == UNCONFIRMED_PER_IP && strangers.order.len() == strangers.len());
     }
 
     #[test]

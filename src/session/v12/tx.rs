@@ -112,11 +112,6 @@ impl Tx {
         !full
     }
 
-    /// The application was refused for want of room in total; a `writable` event is owed.
-    pub fn refuse(&mut self) {
-        self.refused = true;
-    }
-
     pub fn push(&mut self, message: Outgoing) {
         self.queued_bytes += message.data.len();
         self.queue.push_back(message);
