@@ -34,6 +34,10 @@ pub const V12_CHUNK_MAX_TOTAL: u16 = 65_535;
 
 /// A PING to every connected v12 peer in this period; old peers open their window with our answers and ours with theirs.
 pub const V12_PING_PERIOD: Duration = Duration::from_secs(1);
+/// PINGs of one peer that are answered at once, and per second: it sends one per second to each of our addresses, and
+/// anyone may forge a BATCH of hundreds.
+pub const V12_PONG_BURST: u32 = 16;
+pub const V12_PONGS_PER_SECOND: u32 = 16;
 /// A peer that was silent for so long is gone (the old peers' own time).
 pub const V12_PEER_TIMEOUT: Duration = Duration::from_secs(60);
 /// After a GOAWAY, anyone could have sent it: PINGs in this period decide.

@@ -52,22 +52,26 @@ impl Replay {
                     Verdict::Replay
                 }
             }
-            Some(_) if self.old_prefixes.contains(&prefix) => Verdict::Replay,
-            Some(_) if counter > self.highest_ever || reset_allowed => Verdict::NewSession,
+            // Also when a recorded frame of a forgotten session seemed to have ended the one that goes on.
+            Some(_) if counter > self.highest_ever => Verdict::NewSession,
+            Some(_) if reset_allowed && !self.old_prefixes.contains(&prefix) => Verdict::NewSession,
             Some(_) => Verdict::Replay,
         };
         match verdict {
             Verdict::Replay => return verdict,
             Verdict::Fresh => self.mark(counter),
             Verdict::NewSession => {
+                // What came before in a session that goes on counts as seen.
+                let goes_on = self.old_prefixes.contains(&prefix);
                 if let Some(ended) = self.prefix.replace(prefix)
                     && ended != prefix
                 {
+                    self.old_prefixes.retain(|known| *known != prefix);
                     push_bounded(&mut self.old_prefixes, ended, REPLAY_PREFIXES);
                 }
                 self.highest = counter;
-                self.seen = [0; WORDS];
-                self.seen[0] = 1;
+                self.seen = if goes_on { [u64::MAX; WORDS] } else { [0; WORDS] };
+                self.seen[0] |= 1;
             }
         }
         self.highest_ever = self.highest_ever.max(counter);
@@ -156,12 +160,28 @@ mod tests {
         replay.judge(5, 1_000, 0, OLD, false);
         assert_eq!(replay.judge(6, 900, 1, OLD, false), Verdict::Replay);
         assert_eq!(replay.judge(6, 2_000, 1, OLD, false), Verdict::NewSession);
-        assert_eq!(replay.judge(5, 3_000, 2, OLD, true), Verdict::Replay, "an ended session stays ended");
+        assert_eq!(replay.judge(5, 1_999, 2, OLD, true), Verdict::Replay, "an ended session stays ended");
         assert_eq!(
             replay.judge(7, 10, 3, OLD, true),
             Verdict::NewSession,
             "the clock stepped back, the handshake is proven"
         );
+    }
+
+    #[test]
+    fn a_recorded_frame_of_a_forgotten_session_does_not_make_the_present_one_deaf() {
+        let mut replay = Replay::default();
+        for counter in 2_000..2_010 {
+            replay.judge(7, counter, counter, OLD, false);
+        }
+        // A forged HELLO, answered by the peer's own PONG, makes lower counters believed.
+        assert_eq!(replay.judge(3, 500, 1, OLD, true), Verdict::NewSession);
+        assert_eq!(replay.judge(7, 2_010, 2, OLD, false), Verdict::NewSession, "it goes on");
+        assert_eq!(replay.judge(7, 2_011, 3, OLD, false), Verdict::Fresh);
+        for counter in 2_000..2_012 {
+            assert_eq!(replay.judge(7, counter, counter, OLD, true), Verdict::Replay, "{counter}");
+        }
+        assert_eq!(replay.judge(3, 500, 1, OLD, true), Verdict::Replay);
     }
 
     #[test]
@@ -177,6 +197,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn nothing_is_taken_twice_whatever_the_order_of_sessions(
+            frames in prop::collection::vec((2u32..6, 0u64..100, any::<bool>()), 1..400)
+        ) {
+            let mut replay = Replay::default();
+            let mut accepted = HashSet::new();
+            for (prefix, counter, reset) in frames {
+                if replay.judge(prefix, counter, counter, OLD, reset) != Verdict::Replay {
+                    prop_assert!(accepted.insert((prefix, counter)));
+                }
+            }
+        }
+
         #[test]
         fn never_fresh_twice(counters in prop::collection::vec(0u64..6_000, 1..400)) {
             let mut replay = Replay::default();

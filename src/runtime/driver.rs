@@ -3,7 +3,8 @@
 //! In: readiness of the sockets, the node's deadline, answers of the resolver, the
 //! wake-ups of handle calls. Out: datagrams sent, events pushed, names looked up.
 //! Invariants: one turn takes at most `RECV_BUDGET` datagrams and one batch, then
-//! timers, then `OUTPUT_BATCH` outputs; nothing can starve the rest. Events are taken
+//! timers, then `OUTPUT_BATCH` outputs; nothing can starve the rest. While outputs wait
+//! nothing is received, so that datagrams that cause many cannot pile them up. Events are taken
 //! under the node's lock and pushed after it is released, by this thread alone. The
 //! thread sleeps until there is something to do: idle, that is the node's deadline
 //! and the poll of the interfaces. `run` returns after `Closed` was pushed, or when the
@@ -42,6 +43,8 @@ pub struct Driver {
     outputs: Vec<Output>,
     scratch: Vec<u8>,
     accepting: bool,
+    /// The node has more outputs than one turn takes.
+    behind: bool,
     next_poll: Option<Instant>,
     end_by: Option<Instant>,
 }
@@ -74,6 +77,7 @@ impl Driver {
             outputs: Vec::new(),
             scratch: Vec::new(),
             accepting: true,
+            behind: false,
             next_poll: None,
             end_by: None,
         };
@@ -101,10 +105,11 @@ impl Driver {
     }
 
     fn turn(&mut self) -> Turn {
-        let mut busy = self.receive();
+        let mut busy = !self.behind && self.receive();
         let now = clock::now().mono;
         self.poll_interfaces(now);
         let (more, deadline) = self.advance();
+        self.behind = more;
         busy |= more;
         let closed = self.carry_out();
         self.flush();

@@ -213,3 +213,29 @@ fn an_application_refused_for_want_of_room_in_total_hears_when_there_is_some() {
     world.expect("the writable event", S * 20, writable);
     world.write(US, FRIEND, &message).expect("room again");
 }
+
+#[test]
+fn a_batch_of_pings_is_not_answered_by_as_many_datagrams() {
+    let mut world = friends(407, true);
+    let (from, to) = (world.net.places[FRIEND].v4(), us(&world));
+    let batch = [&[0x13, 255][..], &[0, 2, 3, 0].repeat(255)].concat();
+    let before = world.ours(US).node.stats().datagrams_sent;
+    for _ in 0..10 {
+        world.inject(from, US, to, batch.clone());
+    }
+    world.run_for(MS);
+    let sent = world.ours(US).node.stats().datagrams_sent - before;
+    assert!(sent <= u64::from(limits::V12_PONG_BURST) + 2, "{sent} datagrams");
+}
+
+#[test]
+fn forged_pongs_and_pex_do_not_change_how_a_proven_peer_is_treated() {
+    let mut world = friends(408, true);
+    let (from, to) = (world.net.places[FRIEND].v4(), us(&world));
+    for bytes in [vec![4; 29], [&[0x30, 1][..], &[9; 14]].concat()] {
+        world.inject(from, US, to, bytes);
+    }
+    world.run_for(S * 3);
+    let family = world.ours(US).peers.values().next().expect("the friend").family;
+    assert_eq!(family, setowire::node::Family::JsOrPython);
+}

@@ -4,9 +4,10 @@
 //! frame that decrypts; the key agreement is made for that frame or for the first one of
 //! ours, not before. `service` does whatever is due and names the next deadline.
 
+use crate::bucket::Bucket;
 use crate::config::limits::{
-    V12_GOAWAY_DOUBT, V12_GOAWAY_PROBE_PERIOD, V12_GOAWAY_PROBES, V12_MAX_PAYLOAD, V12_PEER_TIMEOUT,
-    V12_RUST_MAX_PAYLOAD,
+    V12_GOAWAY_DOUBT, V12_GOAWAY_PROBE_PERIOD, V12_GOAWAY_PROBES, V12_MAX_PAYLOAD, V12_PEER_TIMEOUT, V12_PONG_BURST,
+    V12_PONGS_PER_SECOND, V12_RUST_MAX_PAYLOAD,
 };
 use crate::crypto::replay::Replay;
 use crate::crypto::v12::{NonceCounter, PeerKey, SessionKeys};
@@ -22,7 +23,7 @@ use crate::session::{Env, SessionEvent};
 use crate::timers::earlier;
 use crate::wire::data::Data;
 use crate::wire::frag::Frag;
-use crate::wire::ping::{GOAWAY, encode_ping, encode_pong};
+use crate::wire::ping::{GOAWAY, PONG_BYTES, encode_ping, encode_pong};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -86,6 +87,8 @@ pub struct Link {
     /// When a GOAWAY turned out to be somebody else's words.
     doubted: Option<Instant>,
     pongs: u32,
+    /// PINGs that may be answered now.
+    answers: Bucket,
 }
 
 /// What a link needs to begin.
@@ -136,6 +139,7 @@ impl Link {
             leaving: None,
             doubted: None,
             pongs: 0,
+            answers: Bucket::new(V12_PONG_BURST, V12_PONGS_PER_SECOND, now.mono),
         }
     }
 
@@ -191,6 +195,13 @@ impl Link {
     pub fn send_to(&mut self, env: &mut Env<'_>, to: SocketAddr, bytes: Vec<u8>) {
         self.bytes_sent = self.bytes_sent.saturating_add(bytes.len() as u64);
         env.out.send(to, bytes);
+    }
+
+    /// Answers a PING, if there were not too many.
+    pub fn answer_ping(&mut self, env: &mut Env<'_>, to: SocketAddr) {
+        if self.answers.take(1, env.now.mono) && self.addrs.may_answer(&to, PONG_BYTES) {
+            self.send_pong(env, to);
+        }
     }
 
     /// The answer to a PING, or one more to open an old sender's window.

@@ -19,7 +19,7 @@ use crate::wire::data::{Data, split_plaintext};
 use crate::wire::frag::Frag;
 use crate::wire::handshake::{HELLO_BYTES, Hello};
 use crate::wire::pex::{Layout, Pex};
-use crate::wire::ping::{PONG_BYTES, Ping, Pong, encode_ping};
+use crate::wire::ping::{Ping, Pong, encode_ping};
 use std::net::SocketAddr;
 
 impl V12 {
@@ -216,9 +216,7 @@ impl V12 {
             link.last_seen = now;
             link.heard_ping = true;
             link.guess.ping(now, ping);
-            if link.addrs.may_answer(&from, PONG_BYTES) {
-                link.send_pong(env, from);
-            }
+            link.answer_ping(env, from);
         }
         self.service(env, peer);
     }
