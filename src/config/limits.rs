@@ -61,8 +61,9 @@ pub const DIALS_MAX: usize = 256;
 /// application, its seeds and its cache.
 pub const DIALS_HEARD_MAX: usize = 192;
 
-/// Entries of peers that have not answered anything of ours yet; the oldest goes first.
-pub const UNCONFIRMED_MAX: usize = 256;
+/// Entries of peers that have not answered anything of ours yet; the oldest goes first. In a flood of 10,000 HELLOs per
+/// second an entry lives for 200 ms, long enough for an answer; all of them hold half a MiB.
+pub const UNCONFIRMED_MAX: usize = 2_048;
 /// Of these, entries from one IP address.
 pub const UNCONFIRMED_PER_IP: usize = 16;
 /// An unconfirmed entry is dropped after this time.
@@ -70,8 +71,11 @@ pub const UNCONFIRMED_LIFE: Duration = Duration::from_secs(10);
 /// Bytes that we may owe a stranger: what he sent us counts up to this.
 pub const UNCONFIRMED_CREDIT_BYTES: usize = 512;
 
-/// HELLO answers to strangers per second, over all addresses: 2,000 costs 0.1 MB/s and no key agreement.
-pub const HELLO_ACKS_PER_SECOND: u32 = 2_000;
+/// HELLO answers to strangers per second, over all addresses: 20,000 cost 0.8 MB/s and no key agreement. Fewer would
+/// let a flood of forged HELLOs shut out everybody else.
+pub const HELLO_ACKS_PER_SECOND: u32 = 20_000;
+/// Key agreements for DATA of strangers per second: 1,000 cost a twentieth of a core. Who is not served is known by his PONG.
+pub const STRANGER_OPENS_PER_SECOND: u32 = 1_000;
 /// HELLO answers to one address at once (a burst), refilled at a quarter of it per second.
 pub const HELLO_ACKS_PER_IP: u32 = 32;
 /// Source addresses whose HELLO rate is remembered.

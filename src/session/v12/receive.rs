@@ -278,7 +278,7 @@ impl V12 {
 
     /// A frame that decrypts proves a stranger at once.
     fn data_of_stranger(&mut self, env: &mut Env<'_>, from: SocketAddr, data: &Data<'_>) -> Option<(PeerId, Vec<u8>)> {
-        let key = self.strangers.try_open(&from)?;
+        let key = self.strangers.try_open(env.now.mono, &from)?;
         let plain = SessionKeys::derive(env.keys, &key.public)?.open(data.nonce, data.sealed)?;
         if self.by_id.contains_key(&key.wire_id()) {
             return None;

@@ -8,18 +8,21 @@
 
 use crate::bucket::Bucket;
 use crate::config::limits::{
-    HELLO_ACKS_PER_IP, HELLO_ACKS_PER_SECOND, HELLO_SOURCES, UNCONFIRMED_CREDIT_BYTES, UNCONFIRMED_LIFE,
-    UNCONFIRMED_MAX, UNCONFIRMED_PER_IP, V12_PING_PERIOD,
+    HELLO_ACKS_PER_IP, HELLO_ACKS_PER_SECOND, HELLO_SOURCES, STRANGER_OPENS_PER_SECOND, UNCONFIRMED_CREDIT_BYTES,
+    UNCONFIRMED_LIFE, UNCONFIRMED_MAX, UNCONFIRMED_PER_IP, V12_PING_PERIOD,
 };
 use crate::crypto::v12::PeerKey;
 use crate::wire::handshake::HELLO_BYTES;
 use crate::wire::ping::{PING_BYTES, Ping};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Attempts at a key agreement for one stranger: each costs a multiplication on the curve.
 const OPEN_TRIES: u8 = 3;
+
+/// How often a full table of sources is searched for quiet ones: not for every HELLO of a flood.
+const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 
 /// How a HELLO or PING is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,9 @@ pub struct Strangers {
     rust: VecDeque<(Instant, SocketAddr)>,
     acks: Bucket,
     acks_by_ip: BTreeMap<IpAddr, Bucket>,
+    /// When `acks_by_ip` may be searched for sources that are quiet again.
+    next_sweep: Instant,
+    opens: Bucket,
 }
 
 impl Strangers {
@@ -66,13 +72,18 @@ impl Strangers {
             rust: VecDeque::new(),
             acks: Bucket::new(HELLO_ACKS_PER_SECOND, HELLO_ACKS_PER_SECOND, now),
             acks_by_ip: BTreeMap::new(),
+            next_sweep: now,
+            opens: Bucket::new(STRANGER_OPENS_PER_SECOND / 10, STRANGER_OPENS_PER_SECOND, now),
         }
     }
 
     /// Whether a HELLO from this address may cost us anything now.
     pub fn may_answer(&mut self, ip: IpAddr, now: Instant) -> bool {
         if !self.acks_by_ip.contains_key(&ip) && self.acks_by_ip.len() >= HELLO_SOURCES {
-            self.acks_by_ip.retain(|_, bucket| !bucket.is_full(now));
+            if now >= self.next_sweep {
+                self.next_sweep = now + SWEEP_PERIOD;
+                self.acks_by_ip.retain(|_, bucket| !bucket.is_full(now));
+            }
             // A full table of busy sources: the total bound below still holds.
             if self.acks_by_ip.len() >= HELLO_SOURCES {
                 return self.acks.take(1, now);
@@ -113,15 +124,13 @@ impl Strangers {
     /// Drops the oldest entry where one more would be too many: of this IP address, or of all.
     fn make_room(&mut self, ip: IpAddr) {
         let of_ip = self.entries.range(SocketAddr::new(ip, 0)..).take_while(|(addr, _)| addr.ip() == ip).count();
-        let oldest = if of_ip >= UNCONFIRMED_PER_IP {
-            self.order.iter().find(|(_, addr)| addr.ip() == ip)
-        } else if self.entries.len() >= UNCONFIRMED_MAX {
-            self.order.front()
-        } else {
-            None
-        };
-        if let Some((_, oldest)) = oldest.copied() {
-            self.remove(&oldest);
+        if of_ip >= UNCONFIRMED_PER_IP {
+            let oldest = self.order.iter().find(|(_, addr)| addr.ip() == ip).copied();
+            oldest.and_then(|(_, addr)| self.remove(&addr));
+        } else if self.entries.len() >= UNCONFIRMED_MAX
+            && let Some((_, oldest)) = self.order.pop_front()
+        {
+            self.entries.remove(&oldest);
         }
     }
 
@@ -162,8 +171,11 @@ impl Strangers {
     }
 
     /// The key to try a DATA frame from this address with; few tries are given.
-    pub fn try_open(&mut self, from: &SocketAddr) -> Option<PeerKey> {
+    pub fn try_open(&mut self, now: Instant, from: &SocketAddr) -> Option<PeerKey> {
         let entry = self.entries.get_mut(from).filter(|entry| entry.open_tries < OPEN_TRIES)?;
+        if !self.opens.take(1, now) {
+            return None;
+        }
         entry.open_tries += 1;
         Some(entry.key)
     }
@@ -247,7 +259,7 @@ mod tests {
         assert!(strangers.take_rust_pex(&addr(1, 5)) && !strangers.take_rust_pex(&addr(1, 5)));
         strangers.expire(now + UNCONFIRMED_LIFE);
         assert!(!strangers.take_rust_pex(&addr(2, 5)));
-        (0..1_000).for_each(|n| strangers.rust_pex(now, addr(1, n), true));
+        (0..3_000).for_each(|n| strangers.rust_pex(now, addr(1, n), true));
         assert_eq!(strangers.rust.len(), UNCONFIRMED_MAX);
     }
 
@@ -295,7 +307,7 @@ mod tests {
     fn the_table_is_small_and_forgets() {
         let start = Instant::now();
         let mut strangers = Strangers::new(start);
-        for n in 0..2_000u16 {
+        for n in 0..5_000u16 {
             strangers.hello(start, addr((n % 200) as u8, n + 1), key(1), 41);
             assert!(strangers.len() <= UNCONFIRMED_MAX && strangers.order.len() == strangers.len());
         }
@@ -308,13 +320,13 @@ mod tests {
         let (mut strangers, now) = (Strangers::new(Instant::now()), Instant::now());
         strangers.hello(now, addr(1, 5), key(2), 41);
         assert_eq!(strangers.hello(now, addr(1, 5), key(1), 41), Answer::HelloAck);
-        assert_eq!(strangers.try_open(&addr(1, 5)), Some(key(1)));
+        assert_eq!(strangers.try_open(now, &addr(1, 5)), Some(key(1)));
         for port in 100..200 {
             strangers.hello(now, addr(1, port), key(3), 41);
         }
         assert_eq!(strangers.len(), UNCONFIRMED_PER_IP);
         strangers.hello(now, addr(1, 5), key(1), 41);
-        assert_eq!(strangers.try_open(&addr(1, 5)), Some(key(1)));
+        assert_eq!(strangers.try_open(now, &addr(1, 5)), Some(key(1)));
         assert!(strangers.len() == UNCONFIRMED_PER_IP && strangers.order.len() == strangers.len());
     }
 
