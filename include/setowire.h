@@ -253,6 +253,7 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
  *   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0: it left (not: it arrived).
  *     SETOWIRE_ERR_TOO_LARGE: the peer turned out to take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before
  *     it left. Data: the reason as text.
+ *
  * When the swarm ends by a failure, what is open ends with the code of its CLOSED event.
  */
 #define SETOWIRE_EVENT_OP_DONE 6

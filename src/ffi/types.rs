@@ -85,6 +85,7 @@ pub const SETOWIRE_EVENT_WRITABLE: u16 = 5;
 ///   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0: it left (not: it arrived).
 ///     SETOWIRE_ERR_TOO_LARGE: the peer turned out to take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before
 ///     it left. Data: the reason as text.
+///
 /// When the swarm ends by a failure, what is open ends with the code of its CLOSED event.
 pub const SETOWIRE_EVENT_OP_DONE: u16 = 6;
 /// The peers worth keeping for the next run changed. Data: a JSON array for setowire_config_set_peer_cache(), such as
