@@ -44,6 +44,9 @@ pub const V12_PEER_TIMEOUT: Duration = Duration::from_secs(60);
 pub const V12_GOAWAY_PROBE_PERIOD: Duration = Duration::from_millis(250);
 /// Unanswered PINGs in a row after a GOAWAY that end the connection.
 pub const V12_GOAWAY_PROBES: u32 = 3;
+/// Peers closed before their first PONG that are owed a GOAWAY, and how long it is waited for: several round trips.
+pub const GOODBYES_OWED: usize = 64;
+pub const GOODBYE_WAIT: Duration = Duration::from_secs(3);
 /// A peer that still answers so long after its GOAWAY never sent it (old peers close their socket after 2 s).
 pub const V12_GOAWAY_DOUBT: Duration = Duration::from_secs(4);
 /// Confirmed peers whose last session is remembered after a disconnect, so that a replay stays a replay.

@@ -25,6 +25,20 @@ fn we_leave_and_they_notice() {
 }
 
 #[test]
+fn a_connection_closed_before_its_first_pong_is_still_told() {
+    for quirks in OLD.iter().filter(|quirks| !quirks.cpp) {
+        let mut world = World::new(122, Profile::WIRE);
+        world.add_ours(Place::new(0), &Config::default());
+        world.add_model(Place::new(1), quirks);
+        world.dial(0, 1);
+        world.expect(quirks.name, S, |w| w.sees(0, 1));
+        let peer = world.ours(0).peer(&world.wire_id(1)).expect("connected").id;
+        world.call(0, |node, now| node.close_peer(now, peer)).expect("it is there");
+        world.expect(quirks.name, S, |w| w.model(1).disconnections.len() == 1);
+    }
+}
+
+#[test]
 fn they_leave_and_we_notice() {
     for quirks in OLD {
         let mut world = with_old(130, quirks, Profile::WIRE);

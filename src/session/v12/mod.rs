@@ -9,6 +9,7 @@
 mod acks;
 mod family;
 mod frag;
+mod goodbye;
 mod link;
 mod memory;
 mod receive;
@@ -26,6 +27,7 @@ use crate::path::dial::Dial;
 use crate::session::{Ended, Env, SessionEvent};
 use crate::timers::{Timers, earlier};
 use crate::wire::handshake::Hello;
+use goodbye::Goodbyes;
 use link::{End, Link, Start};
 use memory::Memory;
 use rand_chacha::rand_core::Rng;
@@ -63,6 +65,7 @@ pub struct V12 {
     by_addr: BTreeMap<SocketAddr, PeerId>,
     strangers: Strangers,
     memory: Memory,
+    goodbyes: Goodbyes,
     timers: Timers<PeerId>,
     last_id: u64,
 }
@@ -83,6 +86,7 @@ impl V12 {
             by_addr: BTreeMap::new(),
             strangers: Strangers::new(now.mono),
             memory: Memory::default(),
+            goodbyes: Goodbyes::default(),
             timers: Timers::default(),
             last_id: 0,
         }
@@ -141,7 +145,11 @@ impl V12 {
     /// Ends a connection from our side.
     pub fn close(&mut self, env: &mut Env<'_>, peer: PeerId) -> Result<()> {
         let link = self.links.get_mut(&peer).ok_or_else(|| no_peer(peer))?;
-        link.send_goaway(env);
+        if link.guess.is_settled() {
+            link.send_goaway(env);
+        } else {
+            self.goodbyes.owe(env.now.mono, link.addrs.current(), link.key.wire_id());
+        }
         let end = End { code: Code::Closed, reason: "closed by this side".to_owned(), redial: false };
         self.end(env, peer, end);
         Ok(())
@@ -265,6 +273,7 @@ impl V12 {
         self.release(env, &from);
         let now = env.now.mono;
         let stranger = self.strangers.remove(&from);
+        self.goodbyes.take(now, &from, &key.wire_id());
         let since = how.since.into_iter().chain(stranger.map(|left| left.since)).min().unwrap_or(now);
         self.last_id += 1;
         let id = PeerId(self.last_id);

@@ -19,7 +19,7 @@ use crate::wire::data::{Data, split_plaintext};
 use crate::wire::frag::Frag;
 use crate::wire::handshake::{HELLO_BYTES, Hello};
 use crate::wire::pex::{Layout, Pex};
-use crate::wire::ping::{Ping, Pong, encode_ping};
+use crate::wire::ping::{GOAWAY, Ping, Pong, encode_ping};
 use std::net::SocketAddr;
 
 impl V12 {
@@ -234,6 +234,12 @@ impl V12 {
             link.last_seen = now;
             link.guess.pong(now, pong);
             link.pong(env, &from);
+            return;
+        }
+        if let Some(id) = id
+            && self.goodbyes.take(now, &from, &id)
+        {
+            env.out.send(from, GOAWAY.to_vec());
             return;
         }
         let Some(key) = self.strangers.pong(&from) else {
