@@ -48,6 +48,11 @@ fn a_full_queue_counts_what_it_drops() {
 }
 
 #[test]
+fn without_streams_with_few_descriptors_a_thousand_swarms() {
+    run("hardship");
+}
+
+#[test]
 fn the_process_ends_under_traffic() {
     run("exits");
 }
