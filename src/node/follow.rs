@@ -101,7 +101,7 @@ impl Node {
             let (code, why) = if addrs.is_empty() {
                 (Code::Resolve, "the name has no address".to_owned())
             } else if self.v12.is_packed() {
-                (Code::Refused, format!("the limit of {} peers is reached", self.v12.peers().len()))
+                (Code::Refused, self.v12.why_full())
             } else {
                 (Code::Unreachable, "no address that can be dialled from here".to_owned())
             };

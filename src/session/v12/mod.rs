@@ -235,12 +235,20 @@ impl V12 {
 
     /// Whether a newcomer whom nobody chose and who proved nothing has no place.
     pub fn is_full(&self) -> bool {
-        self.links.len() >= self.options.max_peers
+        !self.accepting || self.links.len() >= self.options.max_peers
     }
 
     /// Whether even one that the application chose, or that proved itself, has no place.
     pub fn is_packed(&self) -> bool {
-        self.is_full() && !self.links.values().any(Link::may_yield)
+        !self.accepting || self.is_full() && !self.links.values().any(Link::may_yield)
+    }
+
+    /// Why there is no place.
+    pub fn why_full(&self) -> String {
+        match self.accepting {
+            true => format!("the limit of {} peers is reached", self.options.max_peers),
+            false => "no new connections are made until the events that wait are read".to_owned(),
+        }
     }
 
     /// Makes room for one more connection, if there is any to be had. `proven`: a frame of it decrypted.
@@ -307,7 +315,9 @@ impl V12 {
         self.links.insert(id, link);
         self.by_id.insert(key.wire_id(), id);
         self.by_addr.insert(from, id);
-        env.budget.answered(from.ip(), now);
+        if how.client || how.proof == Proof::Confirmed {
+            env.budget.answered(from.ip(), now);
+        }
         env.out.stats.connections += 1;
         env.out.events.push_back(SessionEvent::Connected { peer: id });
         Some(id)

@@ -166,12 +166,9 @@ impl V12 {
 
     /// Why no connection was made with who answered.
     fn refusal(&self, from: &SocketAddr) -> (Code, String) {
-        let why = if self.by_addr(from).is_some() {
-            format!("{from} is the address of another connected peer")
-        } else if self.is_full() {
-            format!("the limit of {} peers is reached", self.options.max_peers)
-        } else {
-            "no new connections are made now".to_owned()
+        let why = match self.by_addr(from) {
+            Some(_) => format!("{from} is the address of another connected peer"),
+            None => self.why_full(),
         };
         (Code::Refused, why)
     }
