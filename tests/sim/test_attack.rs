@@ -86,8 +86,8 @@ fn an_answer_in_a_friends_name_does_not_end_him() {
     let port = world.net.places[FRIEND].v4().port();
     beacon(&mut world, FRIEND, other.id(), port);
     let (from, to) = (world.net.places[FRIEND].v4(), us(&world));
-    for _ in 0..20 {
-        world.run_for(MS);
+    for _ in 0..40 {
+        world.run_for(MS / 20);
         world.inject(from, US, to, frame(0xa2, &other));
         world.inject(from, US, to, frame(0xa1, &other));
         world.inject(from, US, to, pong(&other));
@@ -238,4 +238,17 @@ fn forged_pongs_and_pex_do_not_change_how_a_proven_peer_is_treated() {
     world.run_for(S * 3);
     let family = world.ours(US).peers.values().next().expect("the friend").family;
     assert_eq!(family, setowire::node::Family::JsOrPython);
+}
+
+#[test]
+fn forged_fragments_are_flagged_and_not_sealed_for_others() {
+    let mut world = friends(409, true);
+    let third = world.add_ours(Place::new(2), &Config::default());
+    world.expect("connected", S * 10, |w| w.sees(US, third) && w.sees(third, US));
+    let (from, to) = (world.net.places[FRIEND].v4(), us(&world));
+    world.inject(from, US, to, [&[0x0b][..], &[7; 8], &[0, 0, 0, 1], b"forged"].concat());
+    world.run_for(S);
+    let got = world.ours(US).received.last().expect("the fragment");
+    assert!(got.clear && got.data == b"forged");
+    assert!(world.ours(third).received.iter().all(|got| got.data != b"forged"), "sealed by us for a third");
 }

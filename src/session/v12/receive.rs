@@ -370,7 +370,9 @@ impl V12 {
         if let Some(data) = link.frags.push(env.now.mono, frag, room) {
             link.messages_received = link.messages_received.saturating_add(1);
             env.out.stats.messages_received += 1;
-            env.out.events.push_back(SessionEvent::Message { peer, data, clear: true, forward: true });
+            // Our own kind expects no forwarding, and whoever forged this would have it sealed by us.
+            let forward = !link.is_ours();
+            env.out.events.push_back(SessionEvent::Message { peer, data, clear: true, forward });
         }
     }
 
