@@ -25,12 +25,8 @@ pub const V12_FRAG_SETS_PER_PEER: usize = 4;
 pub const V12_FRAG_TOTAL_BYTES: usize = 16 << 20;
 /// A fragment set that is not complete by then is dropped (the old peers' own time).
 pub const V12_FRAG_TIMEOUT: Duration = Duration::from_secs(10);
-/// Frames looked at in one BATCH: old senders pack at most 1,400 bytes of frames of two bytes and more.
-pub const V12_BATCH_MAX_FRAMES: usize = 255;
 /// Bytes of a value in one CHUNK (the old peers' number).
 pub const V12_CHUNK_DATA: usize = 900;
-/// Largest number of chunks of a value, from the 16-bit index field.
-pub const V12_CHUNK_MAX_TOTAL: u16 = 65_535;
 
 /// A PING to every connected v12 peer in this period; old peers open their window with our answers and ours with theirs.
 pub const V12_PING_PERIOD: Duration = Duration::from_secs(1);
@@ -153,12 +149,8 @@ pub const LAN_GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0x5345, 0x544f
 pub const LAN_PORT: u16 = 45_678;
 /// Period of the LAN beacon (the old peers' own); each is moved by up to a tenth, so that peers started together spread.
 pub const LAN_PERIOD: Duration = Duration::from_secs(5);
-/// A beacon sent early, because a stranger showed up, not more often than this.
-pub const LAN_ANSWER_PERIOD: Duration = Duration::from_secs(1);
 /// Largest beacon read: id, address, port, topic hash and fields to come.
 pub const LAN_MAX_BEACON: usize = 512;
-/// Beacon sources remembered, so that a connected or refused one is not looked at again each period.
-pub const LAN_SOURCES: usize = 1_024;
 /// Interfaces used for beacons.
 pub const LAN_INTERFACES: usize = 32;
 /// How often the list of interfaces is read.
