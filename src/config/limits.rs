@@ -80,6 +80,19 @@ pub const HELLO_ACKS_PER_IP: u32 = 32;
 /// Source addresses whose HELLO rate is remembered.
 pub const HELLO_SOURCES: usize = 1_024;
 
+// ---- setowire/13 ----
+
+/// Bytes of the body of one frame of the control stream: 2,048 topic tags.
+pub const CONTROL_FRAME_BYTES: usize = 65_536;
+/// Own addresses told to a peer at one time: four of each family.
+pub const ADDRS_TOLD: usize = 8;
+/// Bytes of a broadcast over the mesh, which every member of a topic may have to keep for others.
+pub const MESH_PAYLOAD_BYTES: usize = 1 << 20;
+/// Bytes of the body of one frame of the mesh stream: a payload and room for what is said about it.
+pub const MESH_FRAME_BYTES: usize = MESH_PAYLOAD_BYTES + 512;
+/// Messages named in one digest or asked for at one time: 6 KiB of ids.
+pub const MESH_IDS_PER_FRAME: usize = 256;
+
 // ---- Sequence numbers, replay, sending ----
 
 /// Counters behind the newest that are still told apart; older ones are replays.

@@ -9,6 +9,7 @@
 //! that every existing peer survives; the rules are in docs/protocol.md.
 //!
 //! Not frames of the main socket, but of the same protocol: `stun`, `dht`, `topic`, `json`.
+//! The modern protocol, setowire/13, is in `v13` and nowhere else.
 #![cfg_attr(
     not(test),
     deny(
@@ -36,6 +37,7 @@ mod reader;
 pub mod relay;
 pub mod stun;
 pub mod topic;
+pub mod v13;
 pub mod values;
 
 pub use batch::Batch;

@@ -2,7 +2,7 @@
 //!
 //! Every read is checked against what is left and either moves forward or fails with
 //! the name of the field; nothing indexes, nothing allocates. Integers are big-endian,
-//! as everywhere in v12. Addresses are text and must be exactly what the standard
+//! as everywhere on our wires. Addresses are text and must be exactly what the standard
 //! library prints or parses: no leading zeros, no names, no scope, no spaces.
 
 use super::error::{DecodeError, Problem};
@@ -41,10 +41,14 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+        self.array_ref(field).copied()
+    }
+
+    pub(crate) fn array_ref<const N: usize>(&mut self, field: &'static str) -> Result<&'a [u8; N], DecodeError> {
         let short = self.error(field, Problem::Short { need: N, have: self.rest.len() });
         let (head, tail) = self.rest.split_first_chunk::<N>().ok_or(short)?;
         self.rest = tail;
-        Ok(*head)
+        Ok(head)
     }
 
     pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
