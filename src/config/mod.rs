@@ -12,6 +12,26 @@ use zeroize::Zeroizing;
 /// Which events the application wants; bit `n` is event kind `n`.
 pub type EventMask = u64;
 
+/// The TLS 1.3 suites of modern sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cipher {
+    /// TLS_CHACHA20_POLY1305_SHA256 alone.
+    #[default]
+    ChaCha20,
+    /// TLS_AES_128_GCM_SHA256 if the peer allows it too, else ChaCha20.
+    Fastest,
+}
+
+impl Cipher {
+    /// As the option `cipher` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cipher::ChaCha20 => "chacha20",
+            Cipher::Fastest => "fastest",
+        }
+    }
+}
+
 /// The settings of one swarm.
 #[derive(Clone)]
 pub struct Config {
@@ -29,6 +49,14 @@ pub struct Config {
     pub seeds: Vec<String>,
     /// Peers of earlier runs, JSON as handed out by the `peers` event.
     pub peer_cache: Option<String>,
+    /// The suites of modern sessions.
+    pub cipher: Cipher,
+    /// Speak p2p-v12 with old peers; off: no frame and no beacon of it leaves us.
+    pub legacy: bool,
+    /// Bytes of one message that we take from a modern peer.
+    pub max_message: usize,
+    /// Accept modern peers that dial us without a topic in common.
+    pub accept_explicit: bool,
     /// Send messages above the size of one datagram to old peers as unencrypted fragments.
     pub clear_fragments: bool,
     /// Bytes that may wait for one peer.
@@ -51,6 +79,10 @@ impl Default for Config {
             lan_interfaces: Vec::new(),
             seeds: Vec::new(),
             peer_cache: None,
+            cipher: Cipher::default(),
+            legacy: true,
+            max_message: limits::MAX_MESSAGE_BYTES,
+            accept_explicit: true,
             clear_fragments: false,
             send_buffer: limits::SEND_BUFFER_BYTES,
             event_queue_items: limits::QUEUE_ITEMS,
@@ -71,6 +103,13 @@ pub const OPTIONS: &[(&str, Setter)] = &[
     ("lan_interfaces", |c, v| c.set_lan_interfaces(v)),
     ("seeds", |c, v| list(v).try_for_each(|s| c.add_seed(s))),
     ("peer_cache", |c, v| c.set_peer_cache(v)),
+    ("cipher", |c, v| cipher(v).map(|cipher| c.cipher = cipher)),
+    ("legacy", |c, v| boolean("legacy", v).map(|b| c.legacy = b)),
+    ("max_message", |c, v| {
+        let (low, high) = (limits::MAX_MESSAGE_LOW, limits::MAX_MESSAGE_HIGH);
+        number("max_message", v, low, high).map(|n| c.max_message = n)
+    }),
+    ("accept_explicit", |c, v| boolean("accept_explicit", v).map(|b| c.accept_explicit = b)),
     ("clear_fragments", |c, v| boolean("clear_fragments", v).map(|b| c.clear_fragments = b)),
     ("send_buffer", |c, v| number("send_buffer", v, 1 << 16, 1 << 30).map(|n| c.send_buffer = n)),
     ("event_queue_items", |c, v| number("event_queue_items", v, 16, 1 << 24).map(|n| c.event_queue_items = n)),
@@ -191,6 +230,14 @@ fn boolean(name: &str, text: &str) -> Result<bool> {
         "false" | "0" | "off" | "no" => Ok(false),
         _ => Err(Error::invalid(format!("{name}: {text:?} is neither true nor false"))),
     }
+}
+
+fn cipher(text: &str) -> Result<Cipher> {
+    let known = [Cipher::ChaCha20, Cipher::Fastest];
+    known
+        .into_iter()
+        .find(|cipher| cipher.name() == text)
+        .ok_or_else(|| Error::invalid(format!("cipher: {text:?} is neither chacha20 nor fastest")))
 }
 
 fn number(name: &str, text: &str, low: usize, high: usize) -> Result<usize> {

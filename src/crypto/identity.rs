@@ -40,6 +40,11 @@ impl Identity {
     pub fn v12(&self) -> &V12Keys {
         &self.v12
     }
+
+    /// For the certificate and the TLS signature.
+    pub(super) fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
 }
 
 impl V12Keys {
