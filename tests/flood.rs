@@ -9,7 +9,7 @@ mod peak_alloc;
 use peak_alloc::{PeakAlloc, peak_of};
 use setowire::Config;
 use setowire::crypto::identity::{Identity, V12Keys};
-use setowire::node::{LocalPorts, Node, Now, Output, Via};
+use setowire::node::{Datagrams, LocalPorts, Node, Now, Via};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -93,8 +93,9 @@ impl Bed {
     }
 
     fn drain(&mut self, node: usize) {
-        while let Some(output) = self.nodes[node].poll_output() {
-            let Output::Transmit(transmit) = output else { continue };
+        let now = self.now();
+        while self.nodes[node].poll_output(now).is_some() {}
+        while let Some(transmit) = self.nodes[node].poll_transmit(now, true) {
             match self.addrs.iter().position(|addr| *addr == transmit.to) {
                 Some(to) => {
                     self.sent += 1;
@@ -107,7 +108,7 @@ impl Bed {
 
     fn inject(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) {
         let now = self.now();
-        self.nodes[node].handle_datagram(now, Via::Main, from, bytes);
+        self.nodes[node].handle_datagrams(now, Datagrams::one(Via::Main, from, bytes));
         self.drain(node);
     }
 

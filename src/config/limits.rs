@@ -251,7 +251,7 @@ pub const RECV_BATCH: usize = 16;
 pub const RECV_ERRORS_IN_A_ROW: u32 = 8;
 /// Long enough that a broken interface costs no processor time, short enough that its return is not felt.
 pub const RECV_ERROR_PAUSE: Duration = Duration::from_millis(50);
-/// Datagrams waiting for the socket to take them; more are dropped as the network would.
+/// Datagrams, or runs of them that leave together, waiting for the socket; more are dropped as the network would.
 pub const SEND_QUEUE_DATAGRAMS: usize = 4_096;
 /// Bytes of these: twice what the socket buffer holds.
 pub const SEND_QUEUE_BYTES: usize = 8 << 20;
@@ -260,6 +260,14 @@ pub const SEND_QUEUE_BYTES: usize = 8 << 20;
 pub const WHOLE_DATAGRAM_BYTES: usize = 1_232;
 /// Outputs of the node carried out before the sockets are looked at again.
 pub const OUTPUT_BATCH: usize = 256;
+/// Bytes sent by one system call: what fits an IP packet, and so what the kernel cuts into datagrams.
+pub const TRANSMIT_BYTES: usize = 65_000;
+/// Datagrams of one such call (the kernel's own limit).
+pub const TRANSMIT_SEGMENTS: usize = 64;
+/// Bytes sent before the sockets are read again: as much as one reading may bring.
+pub const SEND_BUDGET_BYTES: usize = 512 << 10;
+/// Empty buffers of `TRANSMIT_BYTES` kept for the next transmits.
+pub const SPARE_BUFFERS: usize = 8;
 /// Time the network thread adds to `CLOSE_DEADLINE` before it ends without the node's consent.
 pub const CLOSE_GRACE: Duration = Duration::from_millis(500);
 /// Name look-ups at one time; each holds a thread while the system's resolver works.

@@ -158,7 +158,7 @@ fn beacons(
     let mut push = |ip: Option<Ipv4Addr>, port: u16, topic_hash: &str, to: SocketAddr| {
         let mut bytes = Vec::with_capacity(96);
         Beacon { id: *id, ip, port, topic_hash }.encode(&mut bytes);
-        out.push_back(Transmit { via, to, bytes });
+        out.push_back(Transmit::new(via, to, bytes));
     };
     if let (Some(ip), Some(port)) = (interface.v4.first(), ports.v4) {
         let group = SocketAddrV4::new(LAN_GROUP_V4, LAN_PORT).into();

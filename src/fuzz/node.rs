@@ -10,7 +10,7 @@
 use crate::config::{Config, limits};
 use crate::crypto::identity::{Identity, V12Keys};
 use crate::crypto::v12::{SessionKeys, join_nonce};
-use crate::node::{LanInterface, LocalPorts, Node, Now, Output, PeerId, Stats, Via};
+use crate::node::{Datagrams, LanInterface, LocalPorts, Node, Now, Output, PeerId, Stats, Via};
 use crate::wire::handshake::Hello;
 use crate::wire::ping;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -145,11 +145,11 @@ impl Run {
         match kind {
             step::DATAGRAM => {
                 let (from, bytes) = (address(script.u8()), script.bytes());
-                self.node.handle_datagram(now, Via::Main, from, bytes);
+                self.node.handle_datagrams(now, Datagrams::one(Via::Main, from, bytes));
             }
             step::BEACON => {
                 let (from, bytes) = (address(script.u8()), script.bytes());
-                self.node.handle_datagram(now, Via::Lan { interface: 2 }, from, bytes);
+                self.node.handle_datagrams(now, Datagrams::one(Via::Lan { interface: 2 }, from, bytes));
             }
             step::TIME => self.pass(Duration::from_millis(script.u16().into())),
             step::SEND => {
@@ -180,12 +180,12 @@ impl Run {
                 let keys = &self.keys[usize::from(peer % PEERS)].0;
                 let hello = Hello { id: keys.wire_id(), key: *keys.public() };
                 let frame = if ack { hello.hello_ack() } else { hello.hello() };
-                self.node.handle_datagram(now, Via::Main, from, &frame);
+                self.node.handle_datagrams(now, Datagrams::one(Via::Main, from, &frame));
             }
             step::PONG => {
                 let (peer, from) = (script.u8(), address(script.u8()));
                 let frame = ping::encode_pong(self.keys[usize::from(peer % PEERS)].0.id());
-                self.node.handle_datagram(now, Via::Main, from, &frame);
+                self.node.handle_datagrams(now, Datagrams::one(Via::Main, from, &frame));
             }
             step::SEALED => self.sealed(script),
             step::RESOLVED => {
@@ -213,7 +213,7 @@ impl Run {
         let nonce = join_nonce(session.session_id(), self.counter);
         let Some(body) = session.seal(nonce, sequence.into(), payload) else { return };
         let frame = [&[0x01][..], &nonce, &body].concat();
-        self.node.handle_datagram(self.now, Via::Main, from, &frame);
+        self.node.handle_datagrams(self.now, Datagrams::one(Via::Main, from, &frame));
     }
 
     fn interfaces(&mut self, set: u8) {
@@ -254,16 +254,16 @@ impl Run {
     /// Takes what one call put out, which has a bound.
     fn drain(&mut self) {
         let (mut datagrams, mut bytes) = (0, 0);
-        while let Some(output) = self.node.poll_output() {
+        while let Some(output) = self.node.poll_output(self.now) {
             match output {
-                Output::Transmit(sent) => {
-                    datagrams += 1;
-                    bytes += sent.bytes.len();
-                    assert!(!sent.bytes.is_empty() && sent.bytes.len() <= 65_507, "{} bytes", sent.bytes.len());
-                }
                 Output::Resolve { query, .. } => self.last_query = query,
                 Output::Event(_) | Output::Log { .. } => {}
             }
+        }
+        while let Some(sent) = self.node.poll_transmit(self.now, true) {
+            datagrams += sent.count();
+            bytes += sent.bytes.len();
+            assert!(!sent.bytes.is_empty() && sent.bytes.len() <= 65_507, "{} bytes", sent.bytes.len());
         }
         assert!(datagrams <= OUT_DATAGRAMS && bytes <= OUT_BYTES, "{datagrams} datagrams of {bytes} bytes at once");
     }

@@ -1,11 +1,12 @@
 //! What goes into a node and what comes out of it: plain values, no behaviour.
 //!
-//! Inputs are method calls on `Node` (a datagram, the list of interfaces, a
-//! resolved name, the time, a call of the application). Outputs are drained with
-//! `Node::poll_output` until it returns nothing, after every call that changed
-//! something. Time comes in as `Now`; nothing here reads a clock.
+//! Inputs are method calls on `Node` (datagrams, the list of interfaces, a resolved
+//! name, the time, a call of the application). After calls that changed something the
+//! caller takes `Node::poll_output` until it returns nothing, and `Node::poll_transmit`
+//! while the network takes datagrams. Time comes in as `Now`; nothing here reads a clock.
 
 use crate::error::Code;
+use bytes::BytesMut;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -175,18 +176,72 @@ pub enum Event {
     Closed { code: Option<Code>, detail: String },
 }
 
-/// A datagram to send.
+/// One datagram to send, or several to one address that leave in one system call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
     pub via: Via,
     pub to: SocketAddr,
     pub bytes: Vec<u8>,
+    /// `bytes` holds datagrams of this size, of which the last may be shorter; none: it is one datagram. At most
+    /// `limits::TRANSMIT_SEGMENTS` of them, and `limits::TRANSMIT_BYTES` in all.
+    pub segment: Option<usize>,
+    /// The two ECN bits of the IP header; 0: not ECN-capable.
+    pub ecn: u8,
+    /// Lost rather than cut by the IP layer where a link is too small for it.
+    pub whole: bool,
 }
 
-/// What a node wants done.
+impl Transmit {
+    /// One datagram; the IP layer may cut it.
+    pub fn new(via: Via, to: SocketAddr, bytes: Vec<u8>) -> Transmit {
+        Transmit { via, to, bytes, segment: None, ecn: 0, whole: false }
+    }
+
+    /// The datagrams one by one.
+    pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.chunks(self.segment.unwrap_or(self.bytes.len()).max(1))
+    }
+
+    /// The number of datagrams.
+    pub fn count(&self) -> usize {
+        match self.segment {
+            Some(size) => self.bytes.len().div_ceil(size.max(1)),
+            None => 1,
+        }
+    }
+}
+
+/// Datagrams that came in: one, or several of one sender that the kernel joined. An iterator over them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagrams {
+    pub via: Via,
+    pub from: SocketAddr,
+    /// Each has this size but the last, which may be shorter.
+    pub segment: usize,
+    /// The two ECN bits of the IP header; 0: not ECN-capable.
+    pub ecn: u8,
+    pub bytes: BytesMut,
+}
+
+impl Datagrams {
+    /// A single one.
+    pub fn one(via: Via, from: SocketAddr, bytes: &[u8]) -> Datagrams {
+        Datagrams { via, from, segment: bytes.len(), ecn: 0, bytes: BytesMut::from(bytes) }
+    }
+}
+
+impl Iterator for Datagrams {
+    type Item = BytesMut;
+
+    fn next(&mut self) -> Option<BytesMut> {
+        let size = self.segment.max(1).min(self.bytes.len());
+        (size > 0).then(|| self.bytes.split_to(size))
+    }
+}
+
+/// What a node wants done, beside sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    Transmit(Transmit),
     Event(Event),
     /// Resolve a host name; answered by `Node::handle_resolved` with the same number.
     Resolve {

@@ -1,8 +1,8 @@
 //! The whole of a swarm, sans-IO: routes inputs to the machines and gathers their outputs.
 //!
 //! Inputs: datagrams, interfaces, resolved names, calls of the application (`app`), the
-//! time. After each the caller drains `poll_output` and asks `poll_deadline` when to come
-//! back. `follow` turns what sessions report into events, hints into dials, and passes
+//! time. After one or several of them the caller drains `poll_output`, then `poll_transmit`
+//! as far as the network has room, and asks `poll_deadline` when to come back. `follow` turns what sessions report into events, hints into dials, and passes
 //! on what old peers expect to be passed on. Everything random comes from the seed.
 
 pub mod api;
@@ -103,21 +103,25 @@ impl Node {
         }
     }
 
-    /// A datagram came in.
-    pub fn handle_datagram(&mut self, now: Now, via: Via, from: SocketAddr, bytes: &[u8]) {
+    /// Datagrams came in.
+    pub fn handle_datagrams(&mut self, now: Now, mut datagrams: Datagrams) {
         if self.closing == Closing::Closed {
             return;
         }
-        self.session.stats.datagrams_received += 1;
-        self.session.stats.bytes_received += bytes.len() as u64;
-        match (via, bytes.first()) {
-            (Via::Lan { .. }, _) => self.beacon(now, from, bytes),
-            (Via::Main, Some(0x01..=0x30 | 0xA1 | 0xA2)) => {
-                self.with_v12(now, |v12, env| v12.receive(env, from, bytes));
+        let from = datagrams.from;
+        while let Some(datagram) = datagrams.next() {
+            self.session.stats.datagrams_received += 1;
+            self.session.stats.bytes_received += datagram.len() as u64;
+            match (datagrams.via, datagram.first()) {
+                (Via::Lan { .. }, _) => self.beacon(now, from, &datagram),
+                (Via::Main, Some(0x01..=0x30 | 0xA1 | 0xA2)) => {
+                    self.with_v12(now, |v12, env| v12.receive(env, from, &datagram));
+                    // What one datagram did is told before the next can undo it.
+                    self.follow(now);
+                }
+                (Via::Main, _) => self.session.stats.datagrams_rejected += 1,
             }
-            (Via::Main, _) => self.session.stats.datagrams_rejected += 1,
         }
-        self.follow(now);
     }
 
     /// The interfaces that the LAN source may use, when they changed.
@@ -188,13 +192,22 @@ impl Node {
     }
 
     /// What the node wants done next; nothing: ask again after the next input.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        if let Some(transmit) = self.session.transmits.pop_front() {
-            self.session.stats.datagrams_sent += 1;
-            self.session.stats.bytes_sent += transmit.bytes.len() as u64;
-            return Some(Output::Transmit(transmit));
-        }
+    pub fn poll_output(&mut self, _now: Now) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    /// What is to be sent next. `room`: the network takes more at once; false: only what cannot wait with its
+    /// session, which then sends no faster than the network does. Nothing: ask again after the next input.
+    pub fn poll_transmit(&mut self, _now: Now, _room: bool) -> Option<Transmit> {
+        let transmit = self.session.transmits.pop_front()?;
+        self.session.stats.datagrams_sent += transmit.count() as u64;
+        self.session.stats.bytes_sent += transmit.bytes.len() as u64;
+        Some(transmit)
+    }
+
+    /// Takes back the buffer of a transmit that left, to be used again.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        self.session.recycle(buffer);
     }
 
     /// When `handle_timeout` is to be called, if nothing else happens before.

@@ -3,8 +3,11 @@
 //! In: readiness of the sockets, the node's deadline, answers of the resolver, the
 //! wake-ups of handle calls. Out: datagrams sent, events pushed, names looked up.
 //! Invariants: one turn takes at most `RECV_BUDGET` datagrams and one batch, then
-//! timers, then `OUTPUT_BATCH` outputs; nothing can starve the rest. While outputs wait
-//! nothing is received, so that datagrams that cause many cannot pile them up. Events are taken
+//! timers, then `OUTPUT_BATCH` outputs and as many transmits that cannot wait, then sends
+//! `SEND_BUDGET_BYTES`; nothing can starve the rest. While outputs wait nothing is received,
+//! so that datagrams that cause many cannot pile them up. While a socket is blocked, sessions
+//! that go by the network's pace are not asked for more. The node's lock is held for one run
+//! of datagrams, or one batch of outputs, or `TRANSMIT_BYTES`. Events are taken
 //! under the node's lock and pushed after it is released, by this thread alone. The
 //! thread sleeps until there is something to do: idle, that is the node's deadline
 //! and the poll of the interfaces. `run` returns after `Closed` was pushed, or when the
@@ -22,6 +25,7 @@ use crate::runtime::socket::{Received, Socket};
 use crate::runtime::udp::Bound;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::iter;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,6 +45,7 @@ pub struct Driver {
     answers: Vec<Answer>,
     received: Received,
     outputs: Vec<Output>,
+    transmits: Vec<Transmit>,
     scratch: Vec<u8>,
     accepting: bool,
     /// The node has more outputs than one turn takes.
@@ -75,6 +80,7 @@ impl Driver {
             answers: Vec::new(),
             received: Received::new(),
             outputs: Vec::new(),
+            transmits: Vec::new(),
             scratch: Vec::new(),
             accepting: true,
             behind: false,
@@ -108,11 +114,11 @@ impl Driver {
         let mut busy = !self.behind && self.receive();
         let now = clock::now().mono;
         self.poll_interfaces(now);
-        let (more, deadline) = self.advance();
+        let (more, mut deadline) = self.advance();
         self.behind = more;
         busy |= more;
         let closed = self.carry_out();
-        self.flush();
+        busy |= self.send(&mut deadline);
         Turn { busy, deadline, ended: closed || self.shared.failed() || self.overdue(now) }
     }
 
@@ -148,7 +154,7 @@ impl Driver {
         let accepting = self.shared.queue.connections_allowed();
         let changed = accepting != self.accepting;
         self.accepting = accepting;
-        let (answers, outputs) = (&mut self.answers, &mut self.outputs);
+        let (answers, outputs, transmits) = (&mut self.answers, &mut self.outputs, &mut self.transmits);
         let result = self.shared.with_node(|node, now| {
             if changed {
                 node.set_accepting(now, accepting);
@@ -159,13 +165,10 @@ impl Driver {
             if node.poll_deadline().is_some_and(|deadline| deadline <= now.mono) {
                 node.handle_timeout(now);
             }
-            while outputs.len() < limits::OUTPUT_BATCH {
-                match node.poll_output() {
-                    Some(output) => outputs.push(output),
-                    None => return (false, node.poll_deadline()),
-                }
-            }
-            (true, node.poll_deadline())
+            outputs.extend(iter::from_fn(|| node.poll_output(now)).take(limits::OUTPUT_BATCH));
+            transmits.extend(iter::from_fn(|| node.poll_transmit(now, false)).take(limits::OUTPUT_BATCH));
+            let more = outputs.len().max(transmits.len()) >= limits::OUTPUT_BATCH;
+            (more, node.poll_deadline())
         });
         // A failed swarm has nothing to wait for; the turn ends it.
         result.unwrap_or((false, None))
@@ -177,7 +180,6 @@ impl Driver {
         let mut closed = false;
         for output in outputs.drain(..) {
             match output {
-                Output::Transmit(transmit) => self.queue(transmit),
                 Output::Event(event) => {
                     closed |= matches!(event, Event::Closed { .. });
                     self.shared.queue.push(event);
@@ -190,24 +192,69 @@ impl Driver {
         closed
     }
 
-    fn queue(&mut self, Transmit { via, to, bytes }: Transmit) {
-        match (via, &mut self.lan) {
-            (Via::Lan { interface }, Some(lan)) => return lan.send(interface, to, &bytes),
-            (Via::Lan { .. }, None) => {}
-            (Via::Main, _) => {
-                let socket = if to.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
-                if let Some(socket) = socket {
-                    return socket.queue(to, bytes);
+    /// Sends what was taken, then what sessions have for a network that has room. Returns whether they may have more;
+    /// the node's deadline may have changed.
+    fn send(&mut self, deadline: &mut Option<Instant>) -> bool {
+        self.flush();
+        let mut budget = limits::SEND_BUDGET_BYTES;
+        while !self.is_blocked() {
+            let (transmits, main) = (&mut self.transmits, [&mut self.v4, &mut self.v6]);
+            let taken = self.shared.with_node(|node, now| {
+                main.into_iter().flatten().flat_map(Socket::take_spent).for_each(|buffer| node.recycle(buffer));
+                let mut bytes = 0usize;
+                while bytes < limits::TRANSMIT_BYTES
+                    && transmits.len() < limits::OUTPUT_BATCH
+                    && let Some(transmit) = node.poll_transmit(now, true)
+                {
+                    bytes = bytes.saturating_add(transmit.bytes.len());
+                    transmits.push(transmit);
                 }
+                *deadline = node.poll_deadline();
+                bytes
+            });
+            // A failed swarm has nothing to send; the turn ends it.
+            let bytes = taken.unwrap_or(0);
+            if bytes == 0 {
+                return false;
+            }
+            self.flush();
+            budget = budget.saturating_sub(bytes);
+            if budget == 0 {
+                return true;
             }
         }
-        self.shared.io.send_dropped.fetch_add(1, Ordering::Relaxed);
+        // The socket wakes the thread when there is room.
+        false
     }
 
+    fn is_blocked(&self) -> bool {
+        [&self.v4, &self.v6].into_iter().flatten().any(Socket::is_blocked)
+    }
+
+    /// Hands the transmits that were taken to their sockets, and sends what those take.
     fn flush(&mut self) {
+        let mut transmits = std::mem::take(&mut self.transmits);
+        for transmit in transmits.drain(..) {
+            self.queue(transmit);
+        }
+        self.transmits = transmits;
         for socket in [&mut self.v4, &mut self.v6].into_iter().flatten() {
             socket.flush(&mut self.scratch);
         }
+    }
+
+    fn queue(&mut self, transmit: Transmit) {
+        match (transmit.via, &mut self.lan) {
+            (Via::Lan { interface }, Some(lan)) => return lan.send(interface, transmit.to, &transmit.bytes),
+            (Via::Lan { .. }, None) => {}
+            (Via::Main, _) => {
+                let socket = if transmit.to.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+                if let Some(socket) = socket {
+                    return socket.queue(transmit);
+                }
+            }
+        }
+        self.shared.io.send_dropped.fetch_add(transmit.count() as u64, Ordering::Relaxed);
     }
 
     fn poll_interfaces(&mut self, now: Instant) {
@@ -274,16 +321,16 @@ impl Driver {
     }
 }
 
-/// Gives the node a batch from a main socket. The lock is free between two datagrams, for handle calls that wait.
+/// Gives the node what came from a main socket. The lock is free between two runs, for handle calls that wait.
 fn deliver(shared: &Shared, received: &Received) {
-    for (meta, bytes) in received.datagrams() {
+    for (_, datagrams) in received.runs() {
         // A failed swarm takes nothing in; the turn ends it.
-        let _ = shared.with_node(|node, now| node.handle_datagram(now, Via::Main, meta.addr, bytes));
+        let _ = shared.with_node(|node, now| node.handle_datagrams(now, datagrams));
     }
 }
 
 fn receive_lan(shared: &Shared, lan: &mut Lan, v4: bool, received: &mut Received, now: Instant) -> usize {
-    lan.recv(v4, received, now, |interface, from, bytes| {
-        let _ = shared.with_node(|node, now| node.handle_datagram(now, Via::Lan { interface }, from, bytes));
+    lan.recv(v4, received, now, |datagrams| {
+        let _ = shared.with_node(|node, now| node.handle_datagrams(now, datagrams));
     })
 }

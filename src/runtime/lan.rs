@@ -10,8 +10,8 @@
 
 use crate::config::limits;
 use crate::log;
-use crate::node::LanInterface;
 use crate::node::api::Level;
+use crate::node::{Datagrams, LanInterface, Via};
 use crate::runtime::shared::Io;
 use crate::runtime::socket::{Received, Socket};
 use crate::runtime::{interfaces, sockopt, udp};
@@ -100,20 +100,14 @@ impl Lan {
         }
     }
 
-    /// Receives what there is on the socket of one family; `deliver` gets the interface, the sender and the bytes.
-    pub fn recv(
-        &mut self,
-        v4: bool,
-        into: &mut Received,
-        now: Instant,
-        mut deliver: impl FnMut(u32, SocketAddr, &[u8]),
-    ) -> usize {
+    /// Receives what there is on the socket of one family; `deliver` gets the datagrams with their interface.
+    pub fn recv(&mut self, v4: bool, into: &mut Received, now: Instant, mut deliver: impl FnMut(Datagrams)) -> usize {
         let Some(group) = (if v4 { &mut self.v4 } else { &mut self.v6 }) else { return 0 };
         let count = group.socket.recv(into, now);
-        for (meta, bytes) in into.datagrams() {
+        for (meta, datagrams) in into.runs() {
             match meta.interface_index {
-                Some(index) if group.joined.contains(&index) && meta.dst_ip == Some(group.group) => {
-                    deliver(index, meta.addr, bytes);
+                Some(interface) if group.joined.contains(&interface) && meta.dst_ip == Some(group.group) => {
+                    deliver(Datagrams { via: Via::Lan { interface }, ..datagrams });
                 }
                 _ => {}
             }

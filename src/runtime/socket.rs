@@ -1,18 +1,20 @@
 //! One UDP socket: batches in, batches out.
 //!
-//! In: datagrams to send, readiness from the event loop. Out: received datagrams, one
-//! by one, although the kernel joins small ones of a flow (GRO: every segment is
-//! looked at), and sends in as few system calls as possible (GSO).
+//! In: transmits, readiness from the event loop. Out: received datagrams, in the runs
+//! that the kernel joined (GRO), and sends in as few system calls as possible (GSO): a run
+//! of datagrams leaves as it is, single ones to one address are joined.
 //! Invariants: no error ends anything. A blocked socket keeps at most
 //! `SEND_QUEUE_DATAGRAMS` and `SEND_QUEUE_BYTES`, in order; what does not fit is dropped
 //! and counted, as the network would. A socket that only reports errors is left alone
-//! for `RECV_ERROR_PAUSE`. Datagrams above `WHOLE_DATAGRAM_BYTES` may be cut by the IP
-//! layer, smaller ones leave whole unless the first link is smaller still.
+//! for `RECV_ERROR_PAUSE`. A `whole` datagram is never cut by the IP layer; of the others
+//! those above `WHOLE_DATAGRAM_BYTES` may be, smaller ones only if the first link is smaller still.
 
 use crate::config::limits;
+use crate::node::{Datagrams, Transmit, Via};
 use crate::runtime::shared::Io;
 use crate::runtime::sockopt;
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use bytes::BytesMut;
+use quinn_udp::{EcnCodepoint, RecvMeta, UdpSockRef, UdpSocketState};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
@@ -26,18 +28,20 @@ use tokio::net::UdpSocket;
 
 /// Room for the largest datagram, and for the longest run that the kernel joins.
 const RECV_BUFFER: usize = 1 << 16;
-/// Bytes of one GSO send, payload only: the kernel takes what fits a datagram.
-const GSO_BYTES: usize = 65_000;
 
 pub struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     v4: bool,
     fragments: bool,
-    waiting: VecDeque<(SocketAddr, Vec<u8>)>,
+    waiting: VecDeque<Transmit>,
     waiting_bytes: usize,
     /// Datagrams at the front that are sent one by one, because sending them together failed.
     singles: usize,
+    /// Bytes of the first transmit that left already.
+    front_sent: usize,
+    /// Buffers of what was sent.
+    spent: Vec<Vec<u8>>,
     rest: Rest,
     shared: Arc<Io>,
 }
@@ -57,6 +61,8 @@ impl Socket {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             singles: 0,
+            front_sent: 0,
+            spent: Vec::new(),
             rest: Rest::default(),
             shared,
         })
@@ -76,7 +82,7 @@ impl Socket {
             match self.io.try_io(Interest::READABLE, || into.fill(&self.io, &self.state)) {
                 Ok(()) => {
                     self.rest = Rest::default();
-                    let datagrams = into.datagrams().count();
+                    let datagrams = into.count();
                     count(&self.shared.received, datagrams);
                     return datagrams;
                 }
@@ -105,37 +111,42 @@ impl Socket {
         ready
     }
 
-    /// Puts a datagram behind those that wait; `flush` sends them.
-    pub fn queue(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        let total = self.waiting_bytes.saturating_add(bytes.len());
+    /// Puts a transmit behind those that wait; `flush` sends them.
+    pub fn queue(&mut self, transmit: Transmit) {
+        let total = self.waiting_bytes.saturating_add(transmit.bytes.len());
         if self.waiting.len() >= limits::SEND_QUEUE_DATAGRAMS || total > limits::SEND_QUEUE_BYTES {
-            return count(&self.shared.send_dropped, 1);
+            return count(&self.shared.send_dropped, transmit.count());
         }
         self.waiting_bytes = total;
-        self.waiting.push_back((to, bytes));
+        self.waiting.push_back(transmit);
+    }
+
+    /// The network takes nothing for now.
+    pub fn is_blocked(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The buffers of what was sent since the last call.
+    pub fn take_spent(&mut self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        self.spent.drain(..)
     }
 
     /// Sends what the socket takes now. `scratch` is for joining datagrams.
     pub fn flush(&mut self, scratch: &mut Vec<u8>) {
-        while let Some((to, first)) = self.waiting.front() {
-            let (to, size) = (*to, first.len());
-            let run = self.run_length(to, size);
-            let sent = if run > 1 {
-                self.allow_fragments(false);
-                scratch.clear();
-                self.waiting.iter().take(run).for_each(|(_, bytes)| scratch.extend_from_slice(bytes));
-                self.send(to, scratch, Some(size))
-            } else {
-                self.send_single(to)
+        while let Some(front) = self.waiting.front() {
+            let (datagrams, sent) = match front.count() {
+                1 => self.send_singles(scratch),
+                _ if self.singles == 0 => self.send_run(),
+                _ => self.send_piece(),
             };
             match sent {
                 Ok(()) => {
-                    count(&self.shared.sent, run);
-                    self.done(run);
+                    count(&self.shared.sent, datagrams);
+                    self.done(datagrams);
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
                 // An adapter without GSO, or a link smaller than the datagrams.
-                Err(_) if run > 1 => self.singles = run,
+                Err(_) if datagrams > 1 => self.singles = datagrams,
                 Err(_) => {
                     count(&self.shared.send_errors, 1);
                     self.done(1);
@@ -147,39 +158,74 @@ impl Socket {
     /// Sends one datagram now or not at all.
     pub fn send_now(&mut self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         // Not through the readiness of the event loop: a socket made a moment ago has none yet.
-        self.state.try_send(UdpSockRef::from(&self.io), &transmit(to, bytes, None))?;
+        self.state.try_send(UdpSockRef::from(&self.io), &transmit(to, bytes, None, 0))?;
         count(&self.shared.sent, 1);
         Ok(())
     }
 
-    /// How many datagrams from the front can leave in one call: same receiver, same size, the last may be smaller.
-    fn run_length(&self, to: SocketAddr, size: usize) -> usize {
-        if self.singles > 0 || size == 0 || size > limits::WHOLE_DATAGRAM_BYTES {
+    /// Sends the first transmit, which holds several datagrams.
+    fn send_run(&mut self) -> (usize, io::Result<()>) {
+        self.allow_fragments(false);
+        let Some(front) = self.waiting.front() else { return (0, Ok(())) };
+        let datagrams = front.count();
+        if datagrams > self.state.max_gso_segments() {
+            return (datagrams, Err(ErrorKind::Unsupported.into()));
+        }
+        (datagrams, self.send(front.to, &front.bytes, front.segment, front.ecn))
+    }
+
+    /// Sends the next datagram of the first transmit, which could not leave as it is.
+    fn send_piece(&mut self) -> (usize, io::Result<()>) {
+        self.allow_fragments(false);
+        let Some(front) = self.waiting.front() else { return (0, Ok(())) };
+        let rest = front.bytes.get(self.front_sent..).unwrap_or_default();
+        let size = front.segment.unwrap_or(rest.len()).min(rest.len());
+        (1, self.send(front.to, rest.get(..size).unwrap_or_default(), None, front.ecn))
+    }
+
+    /// Sends the first transmit, which is one datagram, and those behind it that can leave in the same call.
+    fn send_singles(&mut self, scratch: &mut Vec<u8>) -> (usize, io::Result<()>) {
+        let run = self.run_length();
+        let Some(front) = self.waiting.front().filter(|_| run > 1) else { return (1, self.send_single()) };
+        let (to, size, ecn) = (front.to, front.bytes.len(), front.ecn);
+        self.allow_fragments(false);
+        scratch.clear();
+        self.waiting.iter().take(run).for_each(|transmit| scratch.extend_from_slice(&transmit.bytes));
+        (run, self.send(to, scratch, Some(size), ecn))
+    }
+
+    /// How many datagrams from the front can leave in one call: alike but for the last, which may be smaller.
+    fn run_length(&self) -> usize {
+        let Some(front) = self.waiting.front() else { return 0 };
+        let size = front.bytes.len();
+        if self.singles > 0 || size == 0 || size > limits::WHOLE_DATAGRAM_BYTES && !front.whole {
             return 1;
         }
-        let most = self.state.max_gso_segments().min(GSO_BYTES.checked_div(size).unwrap_or(1)).max(1);
+        let most = self.state.max_gso_segments().min(limits::TRANSMIT_BYTES.checked_div(size).unwrap_or(1)).max(1);
         let mut run = 0usize;
-        for (next, bytes) in self.waiting.iter().take(most) {
-            if *next != to || bytes.is_empty() || bytes.len() > size {
+        for next in self.waiting.iter().take(most) {
+            let alike = next.to == front.to && next.ecn == front.ecn && next.whole == front.whole && next.count() == 1;
+            if !alike || next.bytes.is_empty() || next.bytes.len() > size {
                 break;
             }
             run = run.saturating_add(1);
-            if bytes.len() < size {
+            if next.bytes.len() < size {
                 break;
             }
         }
         run.max(1)
     }
 
-    fn send_single(&mut self, to: SocketAddr) -> io::Result<()> {
-        let size = self.waiting.front().map_or(0, |(_, bytes)| bytes.len());
-        self.allow_fragments(size > limits::WHOLE_DATAGRAM_BYTES);
+    fn send_single(&mut self) -> io::Result<()> {
+        let Some(front) = self.waiting.front() else { return Ok(()) };
+        let may_be_cut = !front.whole;
+        self.allow_fragments(may_be_cut && front.bytes.len() > limits::WHOLE_DATAGRAM_BYTES);
         let send = |socket: &Socket| match socket.waiting.front() {
-            Some((_, bytes)) => socket.send(to, bytes, None),
+            Some(front) => socket.send(front.to, &front.bytes, None, front.ecn),
             None => Ok(()),
         };
         match send(self) {
-            Err(e) if quinn_udp::is_msg_size_err(&e) && !self.fragments => {
+            Err(e) if quinn_udp::is_msg_size_err(&e) && may_be_cut && !self.fragments => {
                 self.allow_fragments(true);
                 send(self)
             }
@@ -187,8 +233,8 @@ impl Socket {
         }
     }
 
-    fn send(&self, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
-        let transmit = transmit(to, bytes, segment);
+    fn send(&self, to: SocketAddr, bytes: &[u8], segment: Option<usize>, ecn: u8) -> io::Result<()> {
+        let transmit = transmit(to, bytes, segment, ecn);
         self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), &transmit))
     }
 
@@ -199,11 +245,26 @@ impl Socket {
         }
     }
 
+    /// Takes datagrams that left, or cannot leave, off the front.
     fn done(&mut self, datagrams: usize) {
-        for (_, bytes) in self.waiting.drain(..datagrams.min(self.waiting.len())) {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
-        }
         self.singles = self.singles.saturating_sub(datagrams);
+        let mut left = datagrams;
+        while let Some(front) = self.waiting.front().filter(|_| left > 0) {
+            let (size, rest) = (front.segment.unwrap_or(front.bytes.len()), front.bytes.len());
+            let gone = size.saturating_mul(left);
+            self.front_sent = self.front_sent.saturating_add(gone);
+            if self.front_sent < rest {
+                return;
+            }
+            left = left.saturating_sub(front.count());
+            self.front_sent = 0;
+            if let Some(Transmit { bytes, .. }) = self.waiting.pop_front() {
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
+                if bytes.capacity() >= limits::TRANSMIT_BYTES && self.spent.len() < limits::SPARE_BUFFERS {
+                    self.spent.push(bytes);
+                }
+            }
+        }
     }
 }
 
@@ -213,8 +274,9 @@ impl Drop for Socket {
     }
 }
 
-fn transmit(to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> Transmit<'_> {
-    Transmit { destination: to, ecn: None, contents: bytes, segment_size: segment, src_ip: None }
+fn transmit(to: SocketAddr, bytes: &[u8], segment: Option<usize>, ecn: u8) -> quinn_udp::Transmit<'_> {
+    let ecn = EcnCodepoint::from_bits(ecn);
+    quinn_udp::Transmit { destination: to, ecn, contents: bytes, segment_size: segment, src_ip: None }
 }
 
 fn is_ready(poll: Poll<io::Result<()>>) -> bool {
@@ -263,13 +325,24 @@ impl Received {
         Received { storage, metas: [RecvMeta::default(); limits::RECV_BATCH], filled: 0 }
     }
 
-    /// The datagrams with what is known of them.
-    pub fn datagrams(&self) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
-        let buffers = self.storage.chunks_exact(RECV_BUFFER);
-        self.metas.iter().zip(buffers).take(self.filled).flat_map(|(meta, buffer)| {
-            let bytes = buffer.get(..meta.len).unwrap_or_default();
-            bytes.chunks(meta.stride.max(1)).map(move |datagram| (meta, datagram))
+    /// The datagrams as the node takes them, in the runs that the kernel joined.
+    pub fn runs(&self) -> impl Iterator<Item = (&RecvMeta, Datagrams)> {
+        self.filled().map(|(meta, bytes)| {
+            let ecn = meta.ecn.map_or(0, |ecn| ecn as u8);
+            let bytes = BytesMut::from(bytes);
+            (meta, Datagrams { via: Via::Main, from: meta.addr, segment: meta.stride, ecn, bytes })
         })
+    }
+
+    /// The number of datagrams.
+    fn count(&self) -> usize {
+        self.filled().map(|(meta, bytes)| bytes.len().div_ceil(meta.stride.max(1))).sum()
+    }
+
+    fn filled(&self) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
+        let buffers = self.storage.chunks_exact(RECV_BUFFER);
+        let filled = self.metas.iter().zip(buffers).take(self.filled);
+        filled.map(|(meta, buffer)| (meta, buffer.get(..meta.len).unwrap_or_default()))
     }
 
     fn fill(&mut self, io: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {

@@ -7,6 +7,7 @@
 
 pub mod v12;
 
+use crate::config::limits::{SPARE_BUFFERS, TRANSMIT_BYTES};
 use crate::crypto::identity::V12Keys;
 use crate::discovery::Hint;
 use crate::error::Code;
@@ -33,12 +34,27 @@ pub struct Out {
     pub transmits: VecDeque<Transmit>,
     pub events: VecDeque<SessionEvent>,
     pub stats: Stats,
+    /// Large buffers that were sent and are free again.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Out {
     /// A datagram on the swarm's socket.
     pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        self.transmits.push_back(Transmit { via: Via::Main, to, bytes });
+        self.transmits.push_back(Transmit::new(Via::Main, to, bytes));
+    }
+
+    /// An empty buffer with room for `TRANSMIT_BYTES`.
+    pub fn buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(TRANSMIT_BYTES))
+    }
+
+    /// Keeps a buffer that is free again, if it is a large one.
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() >= TRANSMIT_BYTES && self.spare.len() < SPARE_BUFFERS {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::io::{Io, Out};
 use crate::network::Place;
 use setowire::Config;
 use setowire::crypto::identity::{Identity, WireId};
-use setowire::node::{Event, Level, Node, Now, OpId, Output, PeerId, PeerInfo, Via};
+use setowire::node::{Datagrams, Event, Level, Node, Now, OpId, Output, PeerId, PeerInfo, Via};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -88,7 +88,7 @@ impl Ours {
     }
 
     pub fn datagram(&mut self, io: &mut Io, via: Via, from: SocketAddr, bytes: &[u8]) {
-        self.node.handle_datagram(now(io), via, from, bytes);
+        self.node.handle_datagrams(now(io), Datagrams::one(via, from, bytes));
         self.drain(io);
     }
 
@@ -105,9 +105,8 @@ impl Ours {
     }
 
     fn drain(&mut self, io: &mut Io) {
-        while let Some(output) = self.node.poll_output() {
+        while let Some(output) = self.node.poll_output(now(io)) {
             match output {
-                Output::Transmit(t) => io.out.push(Out::Send { via: t.via, to: t.to, bytes: t.bytes }),
                 Output::Resolve { query, host, port } => io.out.push(Out::Resolve { query, host, port }),
                 Output::Event(event) => self.event(io, event),
                 Output::Log { level, text } => {
@@ -116,6 +115,15 @@ impl Ours {
                     }
                 }
             }
+        }
+        while let Some(transmit) = self.node.poll_transmit(now(io), true) {
+            let datagrams = transmit.datagrams();
+            io.out.extend(datagrams.map(|bytes| Out::Send {
+                via: transmit.via,
+                to: transmit.to,
+                bytes: bytes.to_vec(),
+            }));
+            self.node.recycle(transmit.bytes);
         }
         if self.node.is_closed() && self.closed {
             io.out.push(Out::Exit);

@@ -3,6 +3,7 @@
 
 use super::run;
 use crate::config::limits;
+use crate::node::Via;
 use crate::runtime::clock;
 use crate::runtime::lan::Lan;
 use crate::runtime::shared::Io;
@@ -37,8 +38,9 @@ async fn heard(lan: &mut Lan) -> (u32, SocketAddr, Vec<u8>) {
     let mut got = None;
     while got.is_none() {
         poll_fn(|context| if lan.poll_ready(context) { Poll::Ready(()) } else { Poll::Pending }).await;
-        lan.recv(true, &mut received, clock::now().mono, |index, from, bytes| {
-            got.get_or_insert_with(|| (index, from, bytes.to_vec()));
+        lan.recv(true, &mut received, clock::now().mono, |run| {
+            let Via::Lan { interface } = run.via else { panic!("a beacon came by {:?}", run.via) };
+            got.get_or_insert_with(|| (interface, run.from, run.bytes.to_vec()));
         });
     }
     got.unwrap()

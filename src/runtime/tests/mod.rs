@@ -5,6 +5,7 @@
 
 use crate::config::{Config, limits};
 use crate::error::Code;
+use crate::node::{Transmit, Via};
 use crate::runtime::resolver::Resolver;
 use crate::runtime::shared::{Io, IoStats};
 use crate::runtime::socket::{Received, Socket};
@@ -47,11 +48,16 @@ async fn exchange(from: &mut Socket, to: &mut Socket, count: usize) -> Vec<(Sock
         .await;
         from.flush(&mut scratch);
         while to.recv(&mut received, clock::now().mono) > 0 {
-            got.extend(received.datagrams().map(|(meta, bytes)| (meta.addr, bytes.to_vec())));
+            let runs = received.runs().map(|(_, datagrams)| datagrams);
+            got.extend(runs.flat_map(|run| run.clone().map(move |bytes| (run.from, bytes.to_vec()))));
         }
         tokio::task::yield_now().await;
     }
     got
+}
+
+fn single(to: SocketAddr, bytes: Vec<u8>) -> Transmit {
+    Transmit::new(Via::Main, to, bytes)
 }
 
 /// Bytes that show where they were cut or mixed up.
@@ -64,9 +70,9 @@ fn datagrams_of_both_families_arrive_with_their_sender() {
     for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
         run(async {
             let ((mut a, a_addr, _), (mut b, b_addr, _)) = (socket(ip), socket(ip));
-            a.queue(b_addr, b"there".to_vec());
+            a.queue(single(b_addr, b"there".to_vec()));
             assert_eq!(exchange(&mut a, &mut b, 1).await, [(a_addr, b"there".to_vec())]);
-            b.queue(a_addr, b"and back".to_vec());
+            b.queue(single(a_addr, b"and back".to_vec()));
             assert_eq!(exchange(&mut b, &mut a, 1).await, [(b_addr, b"and back".to_vec())]);
         });
     }
@@ -85,11 +91,87 @@ fn datagrams_joined_for_sending_arrive_one_by_one_in_order() {
         }
         sizes.extend(100..120);
         let sent: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(i, &size)| pattern(size, i)).collect();
-        sent.iter().for_each(|bytes| a.queue(b_addr, bytes.clone()));
+        sent.iter().for_each(|bytes| a.queue(single(b_addr, bytes.clone())));
         let got: Vec<Vec<u8>> =
             exchange(&mut a, &mut b, sent.len()).await.into_iter().map(|(_, bytes)| bytes).collect();
         assert_eq!(got, sent);
         assert_eq!(io.stats(), IoStats { sent: sent.len() as u64, ..IoStats::default() });
+    });
+}
+
+#[test]
+fn a_run_leaves_as_it_is_and_arrives_datagram_by_datagram() {
+    for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        run(async {
+            let ((mut a, _, io), (mut b, b_addr, _)) = (socket(ip), socket(ip));
+            let mut bytes = Vec::with_capacity(limits::TRANSMIT_BYTES);
+            bytes.extend(pattern(40 * 1_452 + 7, 1));
+            let run = Transmit { segment: Some(1_452), ecn: 2, whole: true, ..single(b_addr, bytes) };
+            let mut sent: Vec<Vec<u8>> = run.datagrams().map(<[u8]>::to_vec).collect();
+            sent.push(b"and one more".to_vec());
+            a.queue(run);
+            a.queue(single(b_addr, sent[41].clone()));
+            let got: Vec<Vec<u8>> =
+                exchange(&mut a, &mut b, sent.len()).await.into_iter().map(|(_, bytes)| bytes).collect();
+            assert_eq!(got, sent);
+            assert_eq!(io.stats(), IoStats { sent: 42, ..IoStats::default() });
+            let buffers: Vec<Vec<u8>> = a.take_spent().collect();
+            assert!(buffers.len() == 1 && buffers[0].capacity() >= limits::TRANSMIT_BYTES);
+        });
+    }
+}
+
+#[test]
+fn a_run_that_cannot_leave_at_once_leaves_in_pieces() {
+    run(async {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let ((mut a, _, io), (mut b, b_addr, _)) = (socket(ip), socket(ip));
+        // More datagrams than the system takes in one call.
+        let run = Transmit { segment: Some(10), ..single(b_addr, pattern(1_503, 1)) };
+        let sent: Vec<Vec<u8>> = run.datagrams().map(<[u8]>::to_vec).collect();
+        a.queue(run);
+        a.queue(single(b_addr, sent[0].clone()));
+        let got: Vec<Vec<u8>> = exchange(&mut a, &mut b, 152).await.into_iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!((&got[..151], &got[151]), (&sent[..], &sent[0]));
+        assert_eq!(io.stats(), IoStats { sent: 152, ..IoStats::default() });
+    });
+}
+
+#[test]
+fn the_bits_of_congestion_arrive() {
+    for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        run(async {
+            let ((mut a, _, _), (mut b, b_addr, _)) = (socket(ip), socket(ip));
+            a.queue(Transmit { ecn: 2, ..single(b_addr, vec![1]) });
+            let mut received = Received::new();
+            let mut scratch = Vec::new();
+            poll_fn(|context| {
+                if a.poll_ready(context) {
+                    a.flush(&mut scratch);
+                }
+                if b.poll_ready(context) && b.recv(&mut received, clock::now().mono) > 0 {
+                    return Poll::Ready(());
+                }
+                context.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+            assert!(received.runs().all(|(_, run)| run.ecn == 2 && run.bytes == [1][..]));
+        });
+    }
+}
+
+#[test]
+fn a_whole_datagram_is_lost_rather_than_cut() {
+    run(async {
+        let ip = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let ((mut a, _, io), (mut b, b_addr, _)) = (socket(ip), socket(ip));
+        // Above the MTU of the loopback interface with its headers.
+        let large = single(b_addr, vec![7; 65_507]);
+        a.queue(Transmit { whole: true, ..large.clone() });
+        a.queue(large);
+        assert_eq!(exchange(&mut a, &mut b, 1).await.len(), 1);
+        assert_eq!(io.stats(), IoStats { sent: 1, send_errors: 1, ..IoStats::default() });
     });
 }
 
@@ -100,7 +182,7 @@ fn the_largest_datagrams_arrive_whole_and_small_ones_after_them() {
             let ((mut a, _, _), (mut b, b_addr, _)) = (socket(ip), socket(ip));
             let sizes = [60_000, 5_000, 1_233, 100, largest, 1_452, 1];
             let sent: Vec<Vec<u8>> = sizes.iter().map(|&size| pattern(size, size)).collect();
-            sent.iter().for_each(|bytes| a.queue(b_addr, bytes.clone()));
+            sent.iter().for_each(|bytes| a.queue(single(b_addr, bytes.clone())));
             let got = exchange(&mut a, &mut b, sent.len()).await;
             assert!(got.iter().map(|(_, bytes)| bytes).eq(&sent));
         });
@@ -114,13 +196,13 @@ fn a_blocked_socket_keeps_a_bounded_number_and_counts_the_rest() {
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         // The event loop has not run yet: to the socket that is the same as a full send buffer.
         for _ in 0..limits::SEND_QUEUE_DATAGRAMS + 3 {
-            a.queue(to, vec![1]);
+            a.queue(single(to, vec![1]));
         }
         a.flush(&mut Vec::new());
         assert_eq!(io.stats().send_dropped, 3);
         let (mut b, _, io) = socket(Ipv4Addr::LOCALHOST.into());
         for _ in 0..=limits::SEND_QUEUE_BYTES / 60_000 {
-            b.queue(to, vec![0; 60_000]);
+            b.queue(single(to, vec![0; 60_000]));
         }
         assert_eq!(io.stats().send_dropped, 1);
     });
@@ -132,9 +214,9 @@ fn a_refused_datagram_is_counted_and_the_next_one_leaves() {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let ((mut a, _, io), (mut b, b_addr, _)) = (socket(ip), socket(ip));
         // A broadcast is not permitted on this socket, and no datagram is so large.
-        a.queue(SocketAddr::from((Ipv4Addr::BROADCAST, 9)), b"no".to_vec());
-        a.queue(b_addr, vec![0; 65_508]);
-        a.queue(b_addr, b"yes".to_vec());
+        a.queue(single(SocketAddr::from((Ipv4Addr::BROADCAST, 9)), b"no".to_vec()));
+        a.queue(single(b_addr, vec![0; 65_508]));
+        a.queue(single(b_addr, b"yes".to_vec()));
         let got = exchange(&mut a, &mut b, 1).await;
         assert_eq!(got[0].1, b"yes");
         assert_eq!(io.stats().send_errors, 2);
@@ -155,7 +237,7 @@ fn a_receive_error_is_survived() {
         let mut received = Received::new();
         poll_fn(|context| if a.poll_ready(context) { Poll::Ready(()) } else { Poll::Pending }).await;
         assert_eq!(a.recv(&mut received, clock::now().mono), 1);
-        assert!(received.datagrams().all(|(_, bytes)| bytes == b"earlier"));
+        assert!(received.runs().all(|(_, datagrams)| datagrams.bytes == b"earlier"[..]));
         assert_eq!(io.stats().recv_errors, 1);
     });
 }
