@@ -1,7 +1,7 @@
 //! HMAC-SHA256 over parts, its comparison in constant time, and HKDF made of it.
 //!
 //! Every tag and key of `setowire/13` outside TLS is one of these, whole or cut.
-//! What a peer sent is only ever compared by `Mac::fits`, so that the time it takes
+//! What a peer sent is compared by `Mac::fits` or `equal`, so that the time it takes
 //! tells nothing. Nothing here can fail.
 
 use hkdf::hmac::{Hmac, KeyInit, Mac as _};
@@ -29,6 +29,12 @@ pub(super) fn hmac<const N: usize>(key: &[u8; N], parts: &[&[u8]]) -> Mac {
 pub(super) fn hkdf<const N: usize>(salt: &[u8; N], material: &[u8], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     let extracted = Zeroizing::new(hmac(salt, &[material]).whole());
     Zeroizing::new(hmac(&extracted, &[&info.concat(), &[1]]).whole())
+}
+
+/// Whether two secrets are the same, in a time that does not tell where they differ.
+pub fn equal<const N: usize>(a: &[u8; N], b: &[u8; N]) -> bool {
+    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
+    std::hint::black_box(difference) == 0
 }
 
 impl Mac {
@@ -69,6 +75,17 @@ mod tests {
         }
         assert!(!hmac(&[8; 32], &[b"abc"]).fits(&cut));
         assert!(!code().fits(&[0; 33]), "longer than a code");
+    }
+
+    #[test]
+    fn equal_is_equal_in_every_byte() {
+        let a = [5; 32];
+        assert!(equal(&a, &a.clone()));
+        for i in 0..32 {
+            let mut b = a;
+            b[i] ^= 0x80;
+            assert!(!equal(&a, &b), "byte {i}");
+        }
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Identity, the keys of both protocols, TLS, the replay window. Pure functions and small state; no IO.
+pub mod announce;
 pub mod cert;
 pub mod identity;
-mod mac;
+pub mod legacy;
+pub mod mac;
+pub mod path;
+pub mod probe;
 pub mod replay;
 pub mod tls;
 pub mod topic;
