@@ -65,10 +65,18 @@ def from_vectors() -> dict[str, dict[str, bytes]]:
 
     for path in sorted(VECTORS.glob("*.json")):
         for vector in json.loads(path.read_text())["vectors"]:
+            if path.stem in MODERN:
+                data = bytes.fromhex(vector["expected"].get("frame") or vector["inputs"]["frame"])
+                add(MODERN[path.stem] or MODERN_KINDS.get(data[0], "probe"), vector["name"], data)
+                continue
             if len(str(vector["expected"])) < 20_000:
                 walk(path.stem, vector["name"], vector)
     return seeds
 
+
+# Files of setowire/13 and their target; for datagrams the first byte decides.
+MODERN = {"v13_control": "control", "v13_mesh": "mesh", "v13_varint": "varint", "v13_datagrams": None}
+MODERN_KINDS = {0xA6: "beacon13"}
 
 FRAME_FILES = {
     "data": ("data", "captured"),
@@ -101,6 +109,11 @@ def attribute(kind: int, value: bytes) -> bytes:
     return u16(kind) + u16(len(value)) + value + bytes(-len(value) % 4)
 
 
+def framed(kind: int, body: bytes) -> bytes:
+    """A frame of a stream of setowire/13, for types below 64 and bodies below 16 KiB."""
+    return bytes([kind]) + (0x4000 | len(body)).to_bytes(2, "big") + body
+
+
 def dht(**fields: object) -> bytes:
     return json.dumps({"from": ID, **fields}).encode()
 
@@ -109,6 +122,10 @@ def by_hand() -> dict[str, dict[str, bytes]]:
     """What no honest peer sends, and what few do."""
     id8, id20, key = bytes(range(8)), bytes(range(20)), bytes(range(32))
     node = {"id": ID, "ip": "10.0.0.5", "port": 4444}
+    addr4, addr6 = b"\x04\x0a\x00\x00\x09\x00\x07", b"\x06" + bytes(16) + b"\x00\x07"
+    hello = framed(1, b"\x0d" + id8 + b"\x05\x00")
+    tags = framed(2, key * 4)
+    message = framed(1, id8 + key + id20[:16] + b"\x00\x00" + id8 + key + key + b"payload")
     nested = b"\x0a\x00"
     for _ in range(500):
         nested = b"\x13\x01" + u16(len(nested)) + nested
@@ -330,6 +347,71 @@ def by_hand() -> dict[str, dict[str, bytes]]:
             "attribute-of-65535": stun(u16(0x8022) + u16(65535) + b"x"),
             "no-cookie": stun(b"")[:6],
             "no-transaction": stun(b"")[:12],
+        },
+        "probe": {
+            "type-only": b"\xa3",
+            "padded-with-ones": b"\xa3\x01" + bytes(32) + b"\xff" * 30,
+            "ack-v6-port-zero": b"\xa4\x01" + bytes(32) + b"\x06" + bytes(18),
+            "ack-family-0": b"\xa4\x01" + bytes(51),
+            "ack-53": b"\xa4\x01" + bytes(52),
+            "challenge": b"\xa5" + id8 + b"\x01\xff\xff" + key,
+            "answer-and-tail": b"\xa5" + id8 + b"\x02\x00\x01" + key + b"x",
+        },
+        "beacon13": {"type-only": b"\xa6", "zero": b"\xa6\x01" + bytes(88), "short": b"\xa6\x01" + bytes(87)},
+        "varint": {
+            "empty": b"",
+            "one-byte": b"\x00",
+            "cut-2": b"\x40",
+            "cut-4": b"\x80\x00\x00",
+            "cut-8": b"\xff" * 7,
+            "largest": b"\xff" * 8,
+            "zero-in-8": b"\xc0" + bytes(7),
+            "tail": b"\x25" * 9,
+        },
+        "control": {
+            "empty": b"",
+            "all": hello
+            + tags
+            + framed(3, key)
+            + framed(4, b"")
+            + framed(5, key)
+            + framed(6, addr4 + addr6)
+            + framed(7, key)
+            + framed(8, key)
+            + framed(9, b"?"),
+            "hello-to-come": framed(1, b"\x0e" + id8 + b"\x05\x03" + b"more"),
+            "hello-empty": framed(1, b""),
+            "hello-cut-flags": framed(1, b"\x0d" + id8 + b"\x05\x40"),
+            "hello-cut-version": framed(1, b"\xc0"),
+            "hello-no-max": framed(1, b"\x0d" + id8),
+            "hello-largest": framed(1, b"\xff" * 8 + id8 + b"\xff" * 16),
+            "addrs-8-of-v6": framed(6, addr6 * 8),
+            "addrs-8-and-more": framed(6, addr4 * 8 + b"\x04"),
+            "addrs-family-only": framed(6, addr4 + b"\x06"),
+            "addrs-no-port": framed(6, addr4[:5]),
+            "long-forms": b"\xc0" + bytes(6) + b"\x04" + b"\xc0" + bytes(7),
+            "largest-type": b"\xff" * 8 + b"\x00",
+            "largest-length": b"\x01" + b"\xff" * 8,
+            "100-asks": b"\x04\x00" * 100,
+            "second-is-bad": hello + framed(7, key[:31]),
+            "tags-64": framed(2, bytes(2048)),
+        },
+        "mesh": {
+            "empty": b"",
+            "all": message
+            + framed(2, id20[:16] + id8 + bytes(24))
+            + framed(3, key)
+            + framed(4, id8)
+            + framed(5, b"?")
+            + message,
+            "have-160": framed(2, bytes(24 * 160)),
+            "want-250": framed(3, bytes(16 * 250)),
+            "message-empty": framed(1, b""),
+            "message-cut": message[:-1],
+            "message-large": framed(1, bytes(130) + b"x" * 3900),
+            "message-hops-255": framed(1, bytes(56) + b"\xff\xff" + bytes(72)),
+            "largest-length": b"\x01" + b"\xff" * 8,
+            "100-prunes": framed(4, id8) * 100,
         },
         "dht": {
             "type-0": dht(type=0),

@@ -11,6 +11,7 @@
 //! corpus; `tests/fuzz_corpus.rs` replays every corpus and fails when one of the four is missing.
 
 pub mod node;
+pub mod v13;
 
 use crate::config::limits::CACHE_MAX;
 use crate::discovery::cache;
@@ -35,7 +36,9 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "batch", run: fuzz_batch, memory: flat },
     Target { name: "beacon", run: fuzz_beacon, memory: flat },
+    Target { name: "beacon13", run: v13::fuzz_beacon, memory: flat },
     Target { name: "cache", run: fuzz_cache, memory: tree },
+    Target { name: "control", run: v13::fuzz_control, memory: flat },
     Target { name: "data", run: fuzz_data, memory: flat },
     Target { name: "dht", run: fuzz_dht, memory: flat },
     Target { name: "frag", run: fuzz_frag, memory: flat },
@@ -43,12 +46,15 @@ pub const TARGETS: &[Target] = &[
     Target { name: "handshake", run: fuzz_handshake, memory: flat },
     Target { name: "ihave", run: fuzz_ihave, memory: flat },
     Target { name: "json", run: fuzz_json, memory: flat },
+    Target { name: "mesh", run: v13::fuzz_mesh, memory: flat },
     Target { name: "node", run: node::fuzz_node, memory: node::memory },
     Target { name: "pex", run: fuzz_pex, memory: flat },
     Target { name: "ping", run: fuzz_ping, memory: flat },
+    Target { name: "probe", run: v13::fuzz_probe, memory: flat },
     Target { name: "relay", run: fuzz_relay, memory: flat },
     Target { name: "stun", run: fuzz_stun, memory: flat },
     Target { name: "values", run: fuzz_values, memory: flat },
+    Target { name: "varint", run: v13::fuzz_varint, memory: flat },
 ];
 
 /// What comes from the network: copies made by the checks, and JSON trees of bounded size.

@@ -7,6 +7,7 @@ mod peak_alloc;
 use peak_alloc::{PeakAlloc, peak_of};
 use setowire::fuzz::{TARGETS, Target};
 use setowire::wire::Frame;
+use setowire::wire::v13::{Control, Datagram, Mesh, control, mesh, varint};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,31 @@ fn reading_a_binary_frame_allocates_nothing() {
                 Ok(Frame::IHave(ihave)) => read += ihave.hashes().count(),
                 Ok(_) => read += 1,
                 Err(_) => {}
+            });
+            assert_eq!(held, 0, "{name}: {data:02x?}");
+        }
+    }
+    assert!(read > 300, "only {read} frames and entries were read");
+}
+
+#[test]
+fn reading_a_frame_of_setowire_13_allocates_nothing() {
+    let mut read = 0;
+    for name in ["beacon13", "control", "mesh", "probe", "varint"] {
+        for file in fs::read_dir(fuzz_dir().join("corpus").join(name)).expect("corpus") {
+            let data = fs::read(file.expect("file").path()).expect("readable");
+            let held = peak_of(|| {
+                read += usize::from(Datagram::decode(&data).is_ok()) + usize::from(varint::decode(&data).is_some());
+                let mut rest = &data[..];
+                while let Ok(Some((frame, taken))) = control::next(rest) {
+                    read += if let Control::Addrs(addrs) = frame { addrs.iter().count() } else { 1 };
+                    rest = &rest[taken..];
+                }
+                let mut rest = &data[..];
+                while let Ok(Some((frame, taken))) = mesh::next(rest) {
+                    read += if let Mesh::Have(have) = frame { have.iter().count() } else { 1 };
+                    rest = &rest[taken..];
+                }
             });
             assert_eq!(held, 0, "{name}: {data:02x?}");
         }

@@ -1,7 +1,7 @@
-//! Every vector of p2p-v12 in this directory, against our own code.
+//! Every vector in this directory, against our own code.
 //!
-//! The vectors were produced by the old implementations (README.md says how); nothing
-//! in them was made by us. One test per file. A file, a vector or an expected field that
+//! Those of p2p-v12 were produced by the old implementations (README.md says how), those of
+//! setowire/13 by a program that shares nothing with the library. One test per file. A file, a vector or an expected field that
 //! no check here reads fails the test, so that nothing is passed over in silence.
 
 mod crypto;
@@ -9,6 +9,7 @@ mod frames;
 #[path = "../common/old_hash.rs"]
 mod old_hash;
 mod text;
+mod v13;
 
 use serde_json::Value;
 use std::cell::RefCell;
@@ -36,6 +37,10 @@ const FILES: &[(&str, Check)] = &[
     ("stun", text::stun),
     ("sync", frames::sync),
     ("topic", text::topic),
+    ("v13_control", v13::v13_control),
+    ("v13_datagrams", v13::v13_datagrams),
+    ("v13_mesh", v13::v13_mesh),
+    ("v13_varint", v13::v13_varint),
 ];
 
 /// One vector; remembers which expected fields were read.
@@ -145,4 +150,4 @@ macro_rules! one_test_per_file {
     };
 }
 
-one_test_per_file!(batch captured data dht frag handshake hash identity json lan pex ping relay session stun sync topic);
+one_test_per_file!(batch captured data dht frag handshake hash identity json lan pex ping relay session stun sync topic v13_control v13_datagrams v13_mesh v13_varint);

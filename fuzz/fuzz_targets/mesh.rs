@@ -1,0 +1,3 @@
+#![no_main]
+
+setowire_fuzz::target!("mesh");
