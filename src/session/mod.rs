@@ -5,6 +5,7 @@
 //! tell of addresses, count. It works on an `Env` that `node` lends it for a call, and
 //! leaves datagrams and `SessionEvent`s in `Out`.
 
+pub mod quic;
 pub mod v12;
 
 use crate::config::limits::{SPARE_BUFFERS, TRANSMIT_BYTES};
