@@ -47,9 +47,14 @@ pub struct Inbox {
 
 enum State {
     /// Before a length, or inside it.
-    Length { bytes: [u8; VarInt::MAX_SIZE], have: usize },
+    Length {
+        bytes: [u8; VarInt::MAX_SIZE],
+        have: usize,
+    },
     /// The length is known and its room is not granted.
-    Room { len: usize },
+    Room {
+        len: usize,
+    },
     Payload(Partial),
 }
 
