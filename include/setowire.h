@@ -282,6 +282,12 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
 /** Flag of a MESSAGE: it came unencrypted, anyone may have written it. */
 #define SETOWIRE_MESSAGE_CLEAR 1
 
+/**
+ * Flag of a MESSAGE: it was sent to a topic, setowire_event_topic(), by setowire_event_author(). The peer is the one
+ * that passed it on.
+ */
+#define SETOWIRE_MESSAGE_BROADCAST 2
+
 /** Time limit of a connect or a wait: none. */
 #define SETOWIRE_NO_TIMEOUT 4294967295
 
@@ -1037,7 +1043,7 @@ SETOWIRE_API uint64_t setowire_event_seq(const setowire_event *event);
 SETOWIRE_API uint64_t setowire_event_peer(const setowire_event *event);
 
 /**
- * The id of the topic session an event is about; 0: none. No kind of this version has one.
+ * The id of the topic session an event is about: that of a MESSAGE with SETOWIRE_MESSAGE_BROADCAST; 0: none.
  *
  * @param event  The event. NULL: 0 is returned.
  * @since 0.1.0
@@ -1053,7 +1059,7 @@ SETOWIRE_API uint64_t setowire_event_topic(const setowire_event *event);
 SETOWIRE_API uint64_t setowire_event_op(const setowire_event *event);
 
 /**
- * The tag that the caller gave to the operation an OP_DONE event ends; 0: none.
+ * The tag that the caller gave to the operation an OP_DONE event ends; 0: none, or another kind.
  *
  * @param event  The event. NULL: 0 is returned.
  * @since 0.1.0
@@ -1069,7 +1075,7 @@ SETOWIRE_API uint64_t setowire_event_tag(const setowire_event *event);
 SETOWIRE_API int32_t setowire_event_code(const setowire_event *event);
 
 /**
- * The flags of an event: SETOWIRE_MESSAGE_CLEAR. Ignore bits you do not know.
+ * The flags of an event: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST. Ignore bits you do not know.
  *
  * @param event  The event. NULL: 0 is returned.
  * @since 0.1.0
@@ -1077,8 +1083,19 @@ SETOWIRE_API int32_t setowire_event_code(const setowire_event *event);
 SETOWIRE_API uint32_t setowire_event_flags(const setowire_event *event);
 
 /**
- * The data of an event: a message's bytes, or UTF-8 text (JSON, or what went wrong). A zero byte that does not count
- * follows them.
+ * The key of who wrote a MESSAGE with SETOWIRE_MESSAGE_BROADCAST, and signed it.
+ *
+ * @param event  The event. NULL: NULL is returned.
+ * @return 32 bytes, valid until the event is freed or the callback returns. NULL: nobody signed it, so anyone may have
+ *         written it; or it is another event.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+const uint8_t *setowire_event_author(const setowire_event *event);
+
+/**
+ * The data of an event: a message's bytes, or UTF-8 text (JSON, or what went wrong), which a zero byte follows that
+ * does not count.
  *
  * @param event  The event. NULL: NULL is returned.
  * @param len    Where the number of bytes is written. NULL: not wanted.
@@ -1107,7 +1124,9 @@ int32_t setowire_event_fd(setowire_swarm *swarm,
  * Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
  * zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
  * at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of OP_DONE the operation, 0 for a send; else 0),
- * u64 tag at 24, i32 code at 32, u32 data_len at 36, the data at 40. Skip by record_len what you do not know.
+ * u64 tag at 24 (of a broadcast its topic), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
+ * SETOWIRE_MESSAGE_BROADCAST the author's 32 bytes (zeros: nobody signed it) are at 40 and the data at 72. Skip by
+ * record_len what you do not know.
  *
  * @param swarm    The swarm; not NULL.
  * @param buf      Where the records are written. NULL only with `cap` 0.

@@ -6,7 +6,8 @@
 //! Life-cycle events carry one JSON object, so that a new field needs no new ABI.
 //! The numbers of the kinds are part of the ABI: append only, never renumbered.
 
-use crate::node::{Event, PeerInfo};
+use crate::node::{Broadcast, Event, PeerInfo, TopicId};
+use bytes::Bytes;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,7 +27,9 @@ pub mod kind {
 
 /// Flag of a `MESSAGE`: it came unencrypted, anyone may have written it.
 pub const MESSAGE_CLEAR: u16 = 1;
-/// Bytes of a record before its data.
+/// Flag of a `MESSAGE`: it was sent to a topic. The topic is the record's tag, and its author follows the header.
+pub const MESSAGE_BROADCAST: u16 = 2;
+/// Bytes of a record before its data, and before its author if it has one.
 pub const RECORD_HEADER: usize = 40;
 
 /// One event.
@@ -40,17 +43,28 @@ pub struct Record {
     pub subject: u64,
     /// The peer this is about; 0: none.
     pub peer: u64,
-    /// The caller's tag of an operation.
+    /// The caller's tag of an operation, or the topic of a broadcast.
     pub tag: u64,
     /// 0, or the number of an error code.
     pub code: i32,
-    pub data: Vec<u8>,
+    /// The key that signed a broadcast; none: nobody did, or it is no broadcast.
+    pub author: Option<[u8; 32]>,
+    pub data: Bytes,
 }
 
 impl Record {
+    fn is_broadcast(&self) -> bool {
+        self.kind == kind::MESSAGE && self.flags & MESSAGE_BROADCAST != 0
+    }
+
+    /// Bytes before its data.
+    fn head_len(&self) -> usize {
+        if self.is_broadcast() { RECORD_HEADER + 32 } else { RECORD_HEADER }
+    }
+
     /// Bytes of its encoded form, a multiple of eight.
     pub fn encoded_len(&self) -> usize {
-        RECORD_HEADER.saturating_add(self.data.len()).saturating_add(7) & !7
+        self.head_len().saturating_add(self.data.len()).saturating_add(7) & !7
     }
 
     /// Hands its encoded form to `write` in pieces: little endian, padded with zeros to eight bytes.
@@ -66,8 +80,11 @@ impl Record {
         header[32..36].copy_from_slice(&self.code.to_le_bytes());
         header[36..].copy_from_slice(&(self.data.len() as u32).to_le_bytes());
         write(&header);
+        if self.is_broadcast() {
+            write(&self.author.unwrap_or_default());
+        }
         write(&self.data);
-        write(&[0; 7][..len.saturating_sub(RECORD_HEADER + self.data.len()).min(7)]);
+        write(&[0; 7][..len.saturating_sub(self.head_len() + self.data.len()).min(7)]);
     }
 }
 
@@ -82,15 +99,17 @@ impl From<Event> for Record {
                 object["reason"] = json!(reason);
                 Record { code: code as i32, data: text(&object), ..about(kind::DISCONNECTION, peer.0) }
             }
-            Event::Message { peer, data, clear } => {
+            Event::Message { peer, data, clear, broadcast } => {
                 let flags = if clear { MESSAGE_CLEAR } else { 0 };
-                Record { flags, data, ..about(kind::MESSAGE, peer.0) }
+                let flags = flags | if broadcast.is_some() { MESSAGE_BROADCAST } else { 0 };
+                let Broadcast { topic, author } = broadcast.unwrap_or(Broadcast { topic: TopicId(0), author: None });
+                Record { flags, data, tag: topic.0, author, ..about(kind::MESSAGE, peer.0) }
             }
             Event::Writable { peer } => about(kind::WRITABLE, peer.0),
             Event::OpDone { op, tag, peer, code, detail } => {
                 let data = match (code, peer) {
                     (None, Some(peer)) => text(&json!({ "peer": peer.0 })),
-                    _ => detail.into_bytes(),
+                    _ => detail.into(),
                 };
                 Record {
                     kind: kind::OP_DONE,
@@ -102,16 +121,16 @@ impl From<Event> for Record {
                     ..Record::default()
                 }
             }
-            Event::Peers { json } => Record { data: json.into_bytes(), ..about(kind::PEERS, 0) },
+            Event::Peers { json } => Record { data: json.into(), ..about(kind::PEERS, 0) },
             Event::Closed { code, detail } => {
-                Record { code: code.map_or(0, |code| code as i32), data: detail.into_bytes(), ..about(kind::CLOSED, 0) }
+                Record { code: code.map_or(0, |code| code as i32), data: detail.into(), ..about(kind::CLOSED, 0) }
             }
         }
     }
 }
 
 /// The record that tells how many messages found no room.
-pub fn lost(messages: u64, total: u64) -> Vec<u8> {
+pub fn lost(messages: u64, total: u64) -> Bytes {
     text(&json!({ "messages": messages, "total": total }))
 }
 
@@ -145,8 +164,8 @@ pub fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn text(value: &Value) -> Vec<u8> {
-    value.to_string().into_bytes()
+fn text(value: &Value) -> Bytes {
+    value.to_string().into()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -220,7 +239,7 @@ mod tests {
         };
         let record = Record::from(done(None, ""));
         assert_eq!((record.subject, record.peer, record.tag, record.code), (3, 7, 9, 0));
-        assert_eq!(record.data, br#"{"peer":7}"#);
+        assert_eq!(record.data, br#"{"peer":7}"#[..]);
         let record = Record::from(done(Some(Code::Cancelled), "stopped"));
         assert_eq!((record.code, &record.data[..]), (Code::Cancelled as i32, &b"stopped"[..]));
     }
@@ -230,16 +249,31 @@ mod tests {
     fn a_record_has_the_bytes_that_the_wrappers_read() {
         let mut golden = String::new();
         let record =
-            Record { kind: kind::MESSAGE, flags: 1, seq: 2, subject: 7, data: b"hi".to_vec(), ..Record::default() };
+            Record { kind: kind::MESSAGE, flags: 1, seq: 2, subject: 7, data: b"hi"[..].into(), ..Record::default() };
         record.encode(&mut |piece| golden += &hex(piece));
         let header = "30000000 0400 0100 0200000000000000 0700000000000000 0000000000000000 00000000 02000000";
         assert_eq!(golden, [header, "6869000000000000"].concat().replace(' ', ""));
     }
 
     #[test]
+    fn the_author_of_a_broadcast_stands_before_its_data() {
+        let broadcast = |author| {
+            let broadcast = Some(Broadcast { topic: TopicId(9), author });
+            let event = Event::Message { peer: PeerId(7), data: b"hi"[..].into(), clear: false, broadcast };
+            let mut bytes = Vec::new();
+            Record { seq: 2, ..Record::from(event) }.encode(&mut |piece| bytes.extend_from_slice(piece));
+            hex(&bytes)
+        };
+        let header = "50000000 0400 0200 0200000000000000 0700000000000000 0900000000000000 00000000 02000000";
+        let expected = |author: &str| [header, author, "6869000000000000"].concat().replace(' ', "");
+        assert_eq!(broadcast(Some([0xab; 32])), expected(&"ab".repeat(32)));
+        assert_eq!(broadcast(None), expected(&"00".repeat(32)));
+    }
+
+    #[test]
     fn records_are_padded_to_eight_bytes() {
         for len in 0..20 {
-            let record = Record { kind: kind::MESSAGE, seq: 1, data: vec![7; len], ..Record::default() };
+            let record = Record { kind: kind::MESSAGE, seq: 1, data: vec![7; len].into(), ..Record::default() };
             let mut bytes = Vec::new();
             record.encode(&mut |piece| bytes.extend_from_slice(piece));
             assert_eq!(bytes.len(), record.encoded_len());

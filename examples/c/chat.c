@@ -81,8 +81,13 @@ static struct member *find(struct chat *chat, uint64_t peer) {
     return NULL;
 }
 
-static void on_message(setowire_swarm *swarm, struct chat *chat, uint64_t peer, const char *json) {
-    char type[16], nick[MAX_NICK], text[MAX_TEXT];
+static void on_message(setowire_swarm *swarm, struct chat *chat, uint64_t peer, const setowire_event *event) {
+    char json[6 * MAX_TEXT + 1], type[16], nick[MAX_NICK], text[MAX_TEXT];
+    size_t len;
+    const uint8_t *data = setowire_event_data(event, &len);
+    if (len >= sizeof json) return;
+    memcpy(json, data, len);
+    json[len] = 0;
     /* What is not of a chat is ignored: older peers also gossip about each other. */
     if (!json_get(json, "type", type, sizeof type) || !json_get(json, "nick", nick, sizeof nick)) return;
     struct member *member = find(chat, peer);
@@ -106,9 +111,7 @@ static void on_event(setowire_swarm *swarm, const setowire_event *event, void *u
     pthread_mutex_lock(&chat->lock);
     switch (setowire_event_kind(event)) {
     case SETOWIRE_EVENT_CONNECTION: greet(swarm, chat, peer); break;
-    case SETOWIRE_EVENT_MESSAGE:
-        on_message(swarm, chat, peer, (const char *)setowire_event_data(event, NULL));
-        break;
+    case SETOWIRE_EVENT_MESSAGE: on_message(swarm, chat, peer, event); break;
     case SETOWIRE_EVENT_DISCONNECTION:
         if ((member = find(chat, peer)) != NULL) {
             show("* %s disconnected", member->nick);

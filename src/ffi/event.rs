@@ -80,7 +80,7 @@ pub unsafe extern "C" fn setowire_event_peer(event: *const setowire_event) -> u6
     guard_value("setowire_event_peer", 0, || unsafe { read(event, |event| event.record.peer) })
 }
 
-/// The id of the topic session an event is about; 0: none. No kind of this version has one.
+/// The id of the topic session an event is about: that of a MESSAGE with SETOWIRE_MESSAGE_BROADCAST; 0: none.
 ///
 /// @param event  The event. NULL: 0 is returned.
 /// @since 0.1.0
@@ -100,14 +100,14 @@ pub unsafe extern "C" fn setowire_event_op(event: *const setowire_event) -> u64 
     guard_value("setowire_event_op", 0, || unsafe { read(event, |event| event.operation()) })
 }
 
-/// The tag that the caller gave to the operation an OP_DONE event ends; 0: none.
+/// The tag that the caller gave to the operation an OP_DONE event ends; 0: none, or another kind.
 ///
 /// @param event  The event. NULL: 0 is returned.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setowire_event_tag(event: *const setowire_event) -> u64 {
     // SAFETY: the header asks for a live event.
-    guard_value("setowire_event_tag", 0, || unsafe { read(event, |event| event.record.tag) })
+    guard_value("setowire_event_tag", 0, || unsafe { read(event, |event| event.tag()) })
 }
 
 /// The code of an OP_DONE, DISCONNECTION or CLOSED event: 0, or SETOWIRE_ERR_*.
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn setowire_event_code(event: *const setowire_event) -> i3
     guard_value("setowire_event_code", 0, || unsafe { read(event, |event| event.record.code) })
 }
 
-/// The flags of an event: SETOWIRE_MESSAGE_CLEAR. Ignore bits you do not know.
+/// The flags of an event: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST. Ignore bits you do not know.
 ///
 /// @param event  The event. NULL: 0 is returned.
 /// @since 0.1.0
@@ -130,8 +130,24 @@ pub unsafe extern "C" fn setowire_event_flags(event: *const setowire_event) -> u
     guard_value("setowire_event_flags", 0, || unsafe { read(event, |event| event.record.flags.into()) })
 }
 
-/// The data of an event: a message's bytes, or UTF-8 text (JSON, or what went wrong). A zero byte that does not count
-/// follows them.
+/// The key of who wrote a MESSAGE with SETOWIRE_MESSAGE_BROADCAST, and signed it.
+///
+/// @param event  The event. NULL: NULL is returned.
+/// @return 32 bytes, valid until the event is freed or the callback returns. NULL: nobody signed it, so anyone may have
+///         written it; or it is another event.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_author(event: *const setowire_event) -> *const u8 {
+    guard_value("setowire_event_author", std::ptr::null(), || {
+        // SAFETY: the header asks for a live event.
+        let event = unsafe { pointer::get(event, "event") };
+        let author = event.ok().and_then(|event| event.record.author.as_ref());
+        author.map_or(std::ptr::null(), |author| author.as_ptr())
+    })
+}
+
+/// The data of an event: a message's bytes, or UTF-8 text (JSON, or what went wrong), which a zero byte follows that
+/// does not count.
 ///
 /// @param event  The event. NULL: NULL is returned.
 /// @param len    Where the number of bytes is written. NULL: not wanted.
@@ -145,7 +161,7 @@ pub unsafe extern "C" fn setowire_event_data(event: *const setowire_event, len: 
         // SAFETY: the header asks for a live event.
         let Ok(event) = (unsafe { pointer::get(event, "event") }) else { return std::ptr::null() };
         if let Ok(mut len) = len {
-            len.set(event.record.data.len().saturating_sub(1));
+            len.set(event.len);
         }
         event.record.data.as_ptr()
     })
@@ -172,7 +188,9 @@ pub unsafe extern "C" fn setowire_event_fd(swarm: *mut setowire_swarm, fd: *mut 
 /// Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
 /// zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
 /// at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of OP_DONE the operation, 0 for a send; else 0),
-/// u64 tag at 24, i32 code at 32, u32 data_len at 36, the data at 40. Skip by record_len what you do not know.
+/// u64 tag at 24 (of a broadcast its topic), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
+/// SETOWIRE_MESSAGE_BROADCAST the author's 32 bytes (zeros: nobody signed it) are at 40 and the data at 72. Skip by
+/// record_len what you do not know.
 ///
 /// @param swarm    The swarm; not NULL.
 /// @param buf      Where the records are written. NULL only with `cap` 0.
@@ -246,7 +264,11 @@ impl EventObject {
     }
 
     fn topic(&self) -> u64 {
-        0
+        if self.record.kind == kind::MESSAGE { self.record.tag } else { 0 }
+    }
+
+    fn tag(&self) -> u64 {
+        if self.record.kind == kind::OP_DONE { self.record.tag } else { 0 }
     }
 }
 

@@ -6,7 +6,8 @@
 
 use super::pointer::{Opaque, Sized32};
 use crate::config::Config;
-use crate::event::Record;
+use crate::event::{Record, kind};
+use bytes::BytesMut;
 use std::ffi::{c_char, c_void};
 
 /// The settings of a swarm to be made. Belongs to one thread at a time.
@@ -35,15 +36,23 @@ impl Opaque for setowire_event {
 /// What a `setowire_event *` points to.
 pub struct EventObject {
     pub(super) record: Record,
+    /// Bytes of its data that count.
+    pub(super) len: usize,
     /// Made for the application, which frees it; else lent to a callback.
     pub(super) owned: bool,
 }
 
 impl EventObject {
-    /// Data is followed by a zero byte that does not count, for programs that take it for text.
+    /// Text is followed by a zero byte that does not count.
     pub(super) fn new(mut record: Record, owned: bool) -> EventObject {
-        record.data.push(0);
-        EventObject { record, owned }
+        let len = record.data.len();
+        if record.kind != kind::MESSAGE {
+            let mut text = BytesMut::with_capacity(len.saturating_add(1));
+            text.extend_from_slice(&record.data);
+            text.extend_from_slice(&[0]);
+            record.data = text.freeze();
+        }
+        EventObject { record, len, owned }
     }
 }
 
@@ -104,6 +113,9 @@ pub const SETOWIRE_EVENT_CLOSED: u16 = 63;
 pub const SETOWIRE_EVENTS_ALL: u64 = 0xFFFF_FFFF_FFFF_FFFF;
 /// Flag of a MESSAGE: it came unencrypted, anyone may have written it.
 pub const SETOWIRE_MESSAGE_CLEAR: u32 = 1;
+/// Flag of a MESSAGE: it was sent to a topic, setowire_event_topic(), by setowire_event_author(). The peer is the one
+/// that passed it on.
+pub const SETOWIRE_MESSAGE_BROADCAST: u32 = 2;
 
 /// Time limit of a connect or a wait: none.
 pub const SETOWIRE_NO_TIMEOUT: u32 = 0xFFFF_FFFF;

@@ -6,7 +6,7 @@
 //! while the network takes datagrams. Time comes in as `Now`; nothing here reads a clock.
 
 use crate::error::Code;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -155,6 +155,14 @@ pub struct PeerInfo {
     pub max_message: usize,
 }
 
+/// What is known of a message that was sent to a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broadcast {
+    pub topic: TopicId,
+    /// The Ed25519 key that signed it; none: it came from the old wire, anyone may have written it.
+    pub author: Option<[u8; 32]>,
+}
+
 /// What the application is told. Order is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -164,8 +172,9 @@ pub enum Event {
     Disconnection { peer: PeerId, code: Code, reason: String, info: Box<PeerInfo> },
     /// `confirmed`, the address or the family changed.
     Update(Box<PeerInfo>),
-    /// A message. `clear`: it came unencrypted and anyone may have written it.
-    Message { peer: PeerId, data: Vec<u8>, clear: bool },
+    /// A message. `clear`: it came unencrypted and anyone may have written it. `broadcast`: it was sent to a topic,
+    /// and `peer` is the neighbour that passed it on.
+    Message { peer: PeerId, data: Bytes, clear: bool, broadcast: Option<Broadcast> },
     /// A send to this peer was refused with `WouldBlock`; there is room again.
     Writable { peer: PeerId },
     /// An operation ended: `code` is none on success.

@@ -10,6 +10,7 @@ use crate::mesh::flood::content_id;
 use crate::node::api::*;
 use crate::path::{is_dialable, scope};
 use crate::session::{Ended, SessionEvent};
+use bytes::Bytes;
 use std::net::SocketAddr;
 
 impl Node {
@@ -190,7 +191,7 @@ impl Node {
     }
 
     /// Hands a new message to the application, and to the neighbours who expect that of us.
-    fn message(&mut self, now: Now, peer: PeerId, data: Vec<u8>, clear: bool, forward: bool) {
+    fn message(&mut self, now: Now, peer: PeerId, data: Bytes, clear: bool, forward: bool) {
         if !self.flood.received(content_id(&data), peer, now.mono) {
             return;
         }
@@ -198,10 +199,10 @@ impl Node {
             let others: Vec<PeerId> = self.v12.peers().into_iter().filter(|other| *other != peer).collect();
             for other in others.into_iter().take(limits::FLOOD_DEGREE) {
                 // A neighbour that cannot take it is no failure of ours: floods are best effort.
-                let _ = self.with_v12(now, |v12, env| v12.send(env, other, data.clone(), 0));
+                let _ = self.with_v12(now, |v12, env| v12.send(env, other, data.to_vec(), 0));
             }
         }
-        self.event(Event::Message { peer, data, clear });
+        self.event(Event::Message { peer, data, clear, broadcast: None });
     }
 
     /// A peer told of an address: dialled if the peer may tell so much, of so near an address.

@@ -39,7 +39,7 @@ fn disconnection(peer: u64) -> Event {
 }
 
 fn message(peer: u64, len: usize) -> Event {
-    Event::Message { peer: PeerId(peer), data: vec![7; len], clear: false }
+    Event::Message { peer: PeerId(peer), data: vec![7; len].into(), clear: false, broadcast: None }
 }
 
 fn done(op: u64, tag: u64) -> Event {
@@ -64,7 +64,7 @@ fn readable(descriptor: RawFd) -> bool {
 fn events_come_in_order_and_numbered() {
     let queue = EventQueue::new(16, 1 << 17, ALL).unwrap();
     queue.push(connection(1));
-    queue.push(Event::Message { peer: PeerId(1), data: b"hi".to_vec(), clear: true });
+    queue.push(Event::Message { peer: PeerId(1), data: b"hi"[..].into(), clear: true, broadcast: None });
     queue.push(disconnection(1));
     queue.push(closed());
     let records: Vec<Record> = std::iter::from_fn(|| queue.next().unwrap()).collect();
@@ -85,13 +85,13 @@ fn messages_beyond_the_limits_are_counted_and_told() {
     let records: Vec<Record> = std::iter::from_fn(|| queue.next().unwrap()).collect();
     let seen: Vec<u16> = records.iter().map(|record| record.kind).collect();
     assert_eq!(seen, [kind::MESSAGE, kind::MESSAGE, kind::LOST, kind::DISCONNECTION]);
-    assert_eq!(records[2].data, br#"{"messages":3,"total":3}"#);
+    assert_eq!(records[2].data, br#"{"messages":3,"total":3}"#[..]);
     // The count begins again once it was read, the total does not.
     for _ in 0..3 {
         queue.push(message(1, 10));
     }
     let lost = std::iter::from_fn(|| queue.next().unwrap()).last().unwrap();
-    assert_eq!(lost.data, br#"{"messages":1,"total":4}"#);
+    assert_eq!(lost.data, br#"{"messages":1,"total":4}"#[..]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn states_are_replaced_by_newer_ones() {
     queue.push(Event::Peers { json: "[2]".into() });
     let records: Vec<Record> = std::iter::from_fn(|| queue.next().unwrap()).collect();
     assert_eq!(records.len(), 5);
-    assert_eq!(records[4].data, b"[2]");
+    assert_eq!(records[4].data, b"[2]"[..]);
     queue.push(Event::Writable { peer: PeerId(1) });
     assert_eq!(kinds(&queue), [kind::WRITABLE]);
 }

@@ -15,6 +15,7 @@ use crate::error::Code;
 use crate::node::api::{Now, OpId, PeerId, PeerInfo, Stats, Transmit, Via};
 use crate::path::budget::DialBudget;
 use crate::path::dial::Dialer;
+use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -76,7 +77,7 @@ pub enum SessionEvent {
     /// `forward`: an old peer sent it and expects its neighbours to pass it on.
     Message {
         peer: PeerId,
-        data: Vec<u8>,
+        data: Bytes,
         clear: bool,
         forward: bool,
     },

@@ -51,6 +51,7 @@ static void a_connect_that_fails(void) {
     CHECK(setowire_event_op(event) == op && setowire_event_tag(event) == 77);
     CHECK(setowire_event_code(event) == SETOWIRE_ERR_TIMED_OUT || setowire_event_code(event) == SETOWIRE_ERR_UNREACHABLE);
     CHECK(setowire_event_peer(event) == 0 && setowire_event_topic(event) == 0 && setowire_event_flags(event) == 0);
+    CHECK(setowire_event_author(event) == NULL);
     setowire_event_free(event);
     setowire_swarm_free(swarm);
 }

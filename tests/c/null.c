@@ -206,6 +206,7 @@ static void events(void) {
     CHECK(setowire_event_tag(NULL) == 0);
     CHECK(setowire_event_code(NULL) == 0);
     CHECK(setowire_event_flags(NULL) == 0);
+    CHECK(setowire_event_author(NULL) == NULL);
     CHECK(setowire_event_data(NULL, &len) == NULL && len == 0);
     CHECK(setowire_event_data(NULL, NULL) == NULL);
 }

@@ -149,11 +149,11 @@ impl Ours {
                 let known = self.peers.insert(info.id, (**info).clone());
                 assert!(known.is_some(), "update of an unknown peer {info:?}");
             }
-            Event::Message { peer, data, clear } => {
+            Event::Message { peer, data, clear, .. } => {
                 let info = self.peers.get(peer).expect("a message from a connected peer");
                 let gossip = data.first() == Some(&b'{') && data.windows(7).any(|w| w == b"_gossip");
                 assert!(!gossip, "gossip was delivered: {}", String::from_utf8_lossy(data));
-                let (peer, data, from) = (*peer, data.clone(), wire_id_of(info));
+                let (peer, data, from) = (*peer, data.to_vec(), wire_id_of(info));
                 self.received.push(Received { at: io.now, peer, from, data, clear: *clear });
             }
             Event::Writable { peer } => assert!(self.peers.contains_key(peer), "writable of an unknown peer {peer:?}"),
@@ -194,7 +194,7 @@ fn brief(event: &Event) -> String {
         Event::Update(info) => {
             format!("update {:?} {} {:?} confirmed {}", info.id, info.address, info.family, info.confirmed)
         }
-        Event::Message { peer, data, clear } => format!("message {peer:?} {} bytes clear {clear}", data.len()),
+        Event::Message { peer, data, clear, .. } => format!("message {peer:?} {} bytes clear {clear}", data.len()),
         other => format!("{other:?}"),
     }
 }

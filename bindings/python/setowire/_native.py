@@ -160,6 +160,7 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "setowire_event_tag": (c_uint64, (c_void_p,)),
     "setowire_event_code": (c_int32, (c_void_p,)),
     "setowire_event_flags": (c_uint32, (c_void_p,)),
+    "setowire_event_author": (c_void_p, (c_void_p,)),
     "setowire_event_data": (c_void_p, (c_void_p, _SIZE)),
     "setowire_event_fd": (c_int32, (c_void_p, POINTER(c_ssize_t))),
     "setowire_event_drain": (c_int32, (c_void_p, c_void_p, c_size_t, _SIZE)),

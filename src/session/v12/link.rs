@@ -308,7 +308,7 @@ impl Link {
         env.out.stats.messages_received += 1;
         // An empty message is an old peer's reading of somebody's ACK-only frame: it goes no further.
         let forward = !self.is_ours() && !data.is_empty();
-        env.out.events.push_back(SessionEvent::Message { peer: self.id, data, clear: false, forward });
+        env.out.events.push_back(SessionEvent::Message { peer: self.id, data: data.into(), clear: false, forward });
     }
 
     /// An old peer met another.

@@ -372,7 +372,7 @@ impl V12 {
             env.out.stats.messages_received += 1;
             // Our own kind expects no forwarding, and whoever forged this would have it sealed by us.
             let forward = !link.is_ours();
-            env.out.events.push_back(SessionEvent::Message { peer, data, clear: true, forward });
+            env.out.events.push_back(SessionEvent::Message { peer, data: data.into(), clear: true, forward });
         }
     }
 

@@ -132,6 +132,7 @@ static void every_function(void) {
     GIVES(setowire_event_tag, (event) == 0);
     GIVES(setowire_event_code, (event) == 0);
     GIVES(setowire_event_flags, (event) == 0);
+    GIVES(setowire_event_author, (event) == NULL);
     GIVES(setowire_event_data, (event, &number) == NULL);
     CHECK(setowire_event_tag(event) == 9);
     setowire_event_free(event);
