@@ -7,6 +7,7 @@ pub mod mac;
 pub mod path;
 pub mod probe;
 pub mod replay;
+mod session;
 pub mod tls;
 pub mod topic;
 pub mod v12;

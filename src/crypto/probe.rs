@@ -61,6 +61,7 @@ fn epoch(now: Now) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
     use std::time::Instant;

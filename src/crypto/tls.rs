@@ -11,9 +11,12 @@
 
 use super::cert::{certificate, key_of, refused};
 use super::identity::Identity;
+use super::session::{Accepting, Dialling};
+pub use super::session::{Peer, Suite};
 use crate::config::Cipher;
 use crate::error::{Code, Error, Result};
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
+use quinn_proto::Connection;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -38,7 +41,7 @@ pub const SERVER_NAME: &str = "setowire";
 /// The TLS side of one swarm.
 pub struct Tls {
     client: ClientConfig,
-    server: Arc<QuicServerConfig>,
+    server: Arc<Accepting>,
     initial: rustls::quic::Suite,
 }
 
@@ -76,20 +79,20 @@ impl Tls {
         let initial = initial.ok_or_else(|| rustls::Error::General("no suite for Initial packets".into()))?;
         let wrong_suite = |error| rustls::Error::General(format!("{error}"));
         let server = QuicServerConfig::with_initial(Arc::new(server), initial).map_err(wrong_suite)?;
-        Ok(Tls { client, server: Arc::new(server), initial })
+        Ok(Tls { client, server: Arc::new(Accepting(Arc::new(server))), initial })
     }
 
     /// For connections that others open.
-    pub fn server(&self) -> Arc<QuicServerConfig> {
+    pub fn server(&self) -> Arc<dyn quinn_proto::crypto::ServerConfig> {
         self.server.clone()
     }
 
     /// For a connection that we open: to the holder of `expected`, or to whoever answers.
-    pub fn client(&self, expected: Option<[u8; 32]>) -> Arc<QuicClientConfig> {
+    pub fn client(&self, expected: Option<[u8; 32]>) -> Arc<dyn quinn_proto::crypto::ClientConfig> {
         let mut client = self.client.clone();
         client.dangerous().set_certificate_verifier(Arc::new(Verifier { expected }));
         let client = QuicClientConfig::with_initial(Arc::new(client), self.initial);
-        Arc::new(client.expect("the server side took the same suite"))
+        Arc::new(Dialling(Arc::new(client.expect("the server side took the same suite"))))
     }
 }
 
@@ -127,24 +130,24 @@ impl Export {
 }
 
 /// Exported keying material; none before the handshake is complete.
-pub fn exporter(connection: &quinn_proto::Connection, what: Export) -> Option<Zeroizing<[u8; 32]>> {
+pub fn exporter(connection: &Connection, what: Export) -> Option<Zeroizing<[u8; 32]>> {
     let mut out = Zeroizing::new([0; 32]);
     // In TLS 1.3 an empty context and none are the same (RFC 8446 section 7.5).
     connection.crypto_session().export_keying_material(out.as_mut_slice(), what.label(), b"").ok()?;
     Some(out)
 }
 
-/// The key that the peer proved to hold; none before the handshake is complete.
-pub fn peer_key(connection: &quinn_proto::Connection) -> Option<[u8; 32]> {
-    let session = connection.crypto_session();
-    if session.is_handshaking() {
-        return None;
-    }
-    let identity = session.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    key_of(identity.first()?).ok()
+/// Who the peer is and what was agreed; none before the handshake is complete.
+pub fn peer(connection: &Connection) -> Option<Peer> {
+    connection.crypto_session().peer_identity()?.downcast().ok().map(|peer| *peer)
 }
 
-/// Our key as TLS signs with it; the last copy is wiped when it is dropped.
+/// The key that the peer proved to hold; none before the handshake is complete.
+pub fn peer_key(connection: &Connection) -> Option<[u8; 32]> {
+    peer(connection).map(|peer| peer.key)
+}
+
+/// Our key as TLS signs with it; wiped with its last holder.
 struct Key(Arc<SigningKey>);
 
 impl std::fmt::Debug for Key {
@@ -297,3 +300,7 @@ impl TimeProvider for NoClock {
         Some(UnixTime::since_unix_epoch(std::time::Duration::ZERO))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests;
