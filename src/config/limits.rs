@@ -92,6 +92,8 @@ pub const MESH_PAYLOAD_BYTES: usize = 1 << 20;
 pub const MESH_FRAME_BYTES: usize = MESH_PAYLOAD_BYTES + 512;
 /// Messages named in one digest or asked for at one time: 6 KiB of ids.
 pub const MESH_IDS_PER_FRAME: usize = 256;
+/// Bytes of a peer's certificate: ours has 215, and nobody needs twenty times as many around a key of 32.
+pub const CERTIFICATE_BYTES: usize = 4_096;
 /// Bytes of one message that we take from a modern peer (option `max_message`): it is put together in memory. What is
 /// larger, or has no known end, belongs on a stream.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;

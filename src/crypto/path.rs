@@ -4,10 +4,7 @@
 //! carries a tag, by which the other side finds the connection and which changes with
 //! the address (`n`) so that nobody links two paths by it, and a code over the frame.
 
-use super::mac::hmac;
-use super::tls::{Export, exporter};
-use super::topic::Role;
-use quinn_proto::Connection;
+use super::mac::{Mac, hmac};
 use zeroize::Zeroizing;
 
 /// Both directions of one connection.
@@ -22,14 +19,9 @@ pub struct PathKeys {
 pub struct PathKey(Zeroizing<[u8; 32]>);
 
 impl PathKeys {
-    /// Of a connection in which we have `role`; none before the handshake is complete.
-    pub fn of(connection: &Connection, role: Role) -> Option<PathKeys> {
-        let dialler = PathKey(exporter(connection, Export::PathDialler)?);
-        let acceptor = PathKey(exporter(connection, Export::PathAcceptor)?);
-        Some(match role {
-            Role::Dialler => PathKeys { own: dialler, their: acceptor },
-            Role::Acceptor => PathKeys { own: acceptor, their: dialler },
-        })
+    /// Of the keys that the TLS session exports for the two roles.
+    pub fn new(own: [u8; 32], their: [u8; 32]) -> PathKeys {
+        PathKeys { own: PathKey::new(own), their: PathKey::new(their) }
     }
 }
 
@@ -54,7 +46,7 @@ impl PathKey {
         self.code(n, covered).fits(mac)
     }
 
-    fn code(&self, n: u32, covered: &[u8]) -> super::mac::Mac {
+    fn code(&self, n: u32, covered: &[u8]) -> Mac {
         hmac(&self.0, &[b"probe", &n.to_be_bytes(), covered])
     }
 }

@@ -5,7 +5,7 @@
 //! Nothing is kept to check it: it is a code over the address, under a secret that
 //! one swarm draws and never shows.
 
-use super::mac::hmac;
+use super::mac::{Mac, hmac};
 use crate::node::api::Now;
 use std::net::{IpAddr, SocketAddr};
 use zeroize::Zeroizing;
@@ -45,7 +45,7 @@ impl Cookies {
             && (self.code(epoch, from).fits(cookie) || self.code(epoch.wrapping_sub(1), from).fits(cookie))
     }
 
-    fn code(&self, epoch: u32, from: SocketAddr) -> super::mac::Mac {
+    fn code(&self, epoch: u32, from: SocketAddr) -> Mac {
         // As a dual-stack socket would have it, so that no address has two forms.
         let ip = match from.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -61,7 +61,7 @@ fn epoch(now: Now) -> u32 {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
 mod tests {
     use super::*;
     use std::time::Instant;

@@ -13,7 +13,7 @@ use super::cert::{certificate, key_of, refused};
 use super::identity::Identity;
 use super::session::{Accepting, Dialling};
 pub use super::session::{Peer, Suite};
-use crate::config::Cipher;
+use crate::config::{Cipher, limits};
 use crate::error::{Code, Error, Result};
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use quinn_proto::Connection;
@@ -189,6 +189,10 @@ impl Verifier {
             let count = more.len().saturating_add(1);
             return Err(refused(format!("the peer shows {count} certificates, not one")));
         }
+        if own.len() > limits::CERTIFICATE_BYTES {
+            let (length, most) = (own.len(), limits::CERTIFICATE_BYTES);
+            return Err(refused(format!("the peer's certificate has {length} bytes, more than {most}")));
+        }
         let key = key_of(own)?;
         // The reason goes to the peer: it must not learn whom we looked for.
         match self.expected {
@@ -302,5 +306,5 @@ impl TimeProvider for NoClock {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
 mod tests;

@@ -187,17 +187,6 @@ fn exported_keys_are_the_same_on_both_sides_and_differ_otherwise() {
     }
 }
 
-#[test]
-fn path_keys_of_the_two_sides_are_crossed() {
-    use crate::crypto::path::PathKeys;
-    use crate::crypto::topic::Role;
-    let (a, b) = meet(tls(1, Cipher::ChaCha20).client(None), tls(2, Cipher::ChaCha20).server());
-    let a = PathKeys::of(a.connection(), Role::Dialler).expect("complete");
-    let b = PathKeys::of(b.connection(), Role::Acceptor).expect("complete");
-    assert_eq!((a.own.tag(0), a.their.tag(0)), (b.their.tag(0), b.own.tag(0)));
-    assert_ne!(a.own.tag(0), a.their.tag(0));
-}
-
 /// Counts the client certificates that a server is shown.
 #[derive(Debug, Default)]
 struct Counting(AtomicUsize);
@@ -276,6 +265,7 @@ fn foreign_certificates_are_refused_with_the_reason() {
         (vec![ecdsa()], "the certificate's key is not Ed25519"),
         (vec![CertificateDer::from(b"junk".to_vec())], "not X.509"),
         (vec![own_certificate(2), own_certificate(2)], "2 certificates, not one"),
+        (vec![CertificateDer::from(vec![0x30; 4_097])], "4097 bytes, more than 4096"),
     ] {
         let honest = || tls(1, Cipher::ChaCha20);
         let (a, b) = meet(honest().client(None), shows(2, chain.clone()).server());
