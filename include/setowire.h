@@ -512,9 +512,19 @@ SETOWIRE_API void setowire_config_free(setowire_config *config);
 /**
  * Sets an option by its name, as read from a file.
  *
- * Names: "seed", "bind", "max_peers", "lan", "lan_interfaces", "seeds", "peer_cache", "clear_fragments",
- * "send_buffer", "event_queue_items", "event_queue_bytes", "event_mask". Values: numbers in decimal, "true" or
- * "false", lists separated by commas.
+ * Names: "seed", "bind", "max_peers", "lan", "lan_interfaces", "seeds", "peer_cache", "cipher", "legacy",
+ * "max_message", "accept_explicit", "clear_fragments", "send_buffer", "event_queue_items", "event_queue_bytes",
+ * "event_mask". Values: numbers in decimal, "true" or "false" ("on" and "off" too), lists separated by commas.
+ *
+ * Those without a function of their own:
+ *   - "cipher": what sessions between peers of our own kind are encrypted with: "chacha20" (the default), or
+ *     "fastest": AES-128-GCM where both sides say so, which is faster on processors that have it built in;
+ *   - "legacy": "on" (the default) speaks with peers of the older packages too. "off": nothing of their protocol is
+ *     sent or answered, and they are not found;
+ *   - "max_message": bytes of the largest message that is taken from a peer of our own kind, 1,024 to 67,108,864;
+ *     the default is 16,777,216. The other side is told;
+ *   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us without a topic in common;
+ *     "off": only those who joined a topic of ours.
  *
  * @param config  The config; not NULL.
  * @param name    The option; not NULL, UTF-8.

@@ -62,7 +62,8 @@ impl TopicKey {
         hmac(&self.0, &[b"setowire/13 mesh"]).whole()
     }
 
-    pub(super) fn bytes(&self) -> &[u8; 32] {
+    /// What everything else of the topic is derived from; a secret if the topic is private.
+    pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

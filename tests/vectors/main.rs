@@ -10,6 +10,7 @@ mod frames;
 mod old_hash;
 mod text;
 mod v13;
+mod v13_keys;
 
 use serde_json::Value;
 use std::cell::RefCell;
@@ -37,9 +38,15 @@ const FILES: &[(&str, Check)] = &[
     ("stun", text::stun),
     ("sync", frames::sync),
     ("topic", text::topic),
+    ("v13_announce", v13_keys::v13_announce),
+    ("v13_certificate", v13_keys::v13_certificate),
     ("v13_control", v13::v13_control),
     ("v13_datagrams", v13::v13_datagrams),
+    ("v13_legacy", v13_keys::v13_legacy),
     ("v13_mesh", v13::v13_mesh),
+    ("v13_path", v13_keys::v13_path),
+    ("v13_probe", v13_keys::v13_probe),
+    ("v13_topic", v13_keys::v13_topic),
     ("v13_varint", v13::v13_varint),
 ];
 
@@ -150,4 +157,4 @@ macro_rules! one_test_per_file {
     };
 }
 
-one_test_per_file!(batch captured data dht frag handshake hash identity json lan pex ping relay session stun sync topic v13_control v13_datagrams v13_mesh v13_varint);
+one_test_per_file!(batch captured data dht frag handshake hash identity json lan pex ping relay session stun sync topic v13_announce v13_certificate v13_control v13_datagrams v13_legacy v13_mesh v13_path v13_probe v13_topic v13_varint);

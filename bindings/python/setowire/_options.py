@@ -37,6 +37,14 @@ class SwarmOptions(TypedDict, total=False):
     on_save_peers: Callable[[list[dict[str, Any]]], object] | None
     #: Called once at the start, returns the peers of an earlier run.
     on_load_peers: Callable[[], list[dict[str, Any]] | None] | None
+    #: "chacha20", or "fastest": AES-128-GCM where both sides say so.
+    cipher: str
+    #: False: nothing of the older packages' protocol is sent or answered.
+    legacy: bool
+    #: Bytes of the largest message taken from a peer of our own kind, 1 KiB to 64 MiB.
+    max_message: int
+    #: False: peers of our own kind that dial us must have joined a topic of ours.
+    accept_explicit: bool
     #: Send messages above one datagram to old peers as unencrypted fragments.
     clear_fragments: bool
     #: Bytes that may wait for one peer.
@@ -72,6 +80,10 @@ _TO_TEXT: dict[str, Callable[[Any], str]] = {
     "lan_interfaces": _names,
     "seeds": _names,
     "peer_cache": json.dumps,
+    "cipher": str,
+    "legacy": _boolean,
+    "max_message": str,
+    "accept_explicit": _boolean,
     "clear_fragments": _boolean,
     "send_buffer": str,
     "event_queue_items": str,
