@@ -11,7 +11,6 @@ use setowire::crypto::legacy::legacy_proof;
 use setowire::crypto::path::PathKey;
 use setowire::crypto::probe::probe_target;
 use setowire::crypto::topic::{Role, TopicKey};
-
 use setowire::wire::v13::{SessionProbe, Step};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
