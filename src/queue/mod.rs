@@ -87,6 +87,11 @@ impl EventQueue {
         self.events.with(|buffer| buffer.push(event));
     }
 
+    /// Puts in what came together, so that a consumer that sleeps wakes once.
+    pub fn push_all(&self, events: impl Iterator<Item = Event>) {
+        self.events.with(|buffer| events.for_each(|event| buffer.push(event)));
+    }
+
     /// Whether the node may take on another connection; false until the application has read.
     pub fn connections_allowed(&self) -> bool {
         self.events.with(|buffer| buffer.connections_allowed())

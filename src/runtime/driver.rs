@@ -45,6 +45,7 @@ pub struct Driver {
     answers: Vec<Answer>,
     received: Received,
     outputs: Vec<Output>,
+    events: Vec<Event>,
     transmits: Vec<Transmit>,
     scratch: Vec<u8>,
     accepting: bool,
@@ -80,6 +81,7 @@ impl Driver {
             answers: Vec::new(),
             received: Received::new(),
             outputs: Vec::new(),
+            events: Vec::new(),
             transmits: Vec::new(),
             scratch: Vec::new(),
             accepting: true,
@@ -182,13 +184,16 @@ impl Driver {
             match output {
                 Output::Event(event) => {
                     closed |= matches!(event, Event::Closed { .. });
-                    self.shared.queue.push(event);
+                    self.events.push(event);
                 }
                 Output::Resolve { query, host, port } => self.resolver.start(query, host, port),
                 Output::Log { level, text } => log::write(level, &text),
             }
         }
         self.outputs = outputs;
+        if !self.events.is_empty() {
+            self.shared.queue.push_all(self.events.drain(..));
+        }
         closed
     }
 
