@@ -214,6 +214,8 @@ pub const LAN_PORT: u16 = 45_678;
 pub const LAN_PERIOD: Duration = Duration::from_secs(5);
 /// Largest beacon read: id, address, port, topic hash and fields to come.
 pub const LAN_MAX_BEACON: usize = 512;
+/// Nonces of sealed beacons remembered, so that a replay is none: a minute and a half of 100 peers on both families.
+pub const LAN_NONCES: usize = 4_096;
 /// Interfaces used for beacons.
 pub const LAN_INTERFACES: usize = 32;
 /// How often the list of interfaces is read.

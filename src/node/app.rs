@@ -2,6 +2,7 @@
 
 use super::{Closing, Node};
 use crate::config::{limits, split_host_port};
+use crate::crypto::topic::TopicKey;
 use crate::error::{Code, Error, Result};
 use crate::mesh::flood::content_id;
 use crate::node::api::*;
@@ -20,7 +21,7 @@ impl Node {
         let id = TopicId(self.next_id());
         self.topics.insert(id, topic);
         if let Some(lan) = &mut self.lan {
-            lan.join(&topic, now.mono);
+            lan.join(now, &TopicKey::public(&topic), Some(&topic));
         }
         if first {
             for entry in self.cache.newest() {
@@ -202,7 +203,7 @@ impl Node {
 
     fn left(&mut self, topic: &Topic) {
         if let Some(lan) = &mut self.lan {
-            lan.leave(topic);
+            lan.leave(&TopicKey::public(topic));
         }
         if self.topics.is_empty() {
             self.next_seeds = None;

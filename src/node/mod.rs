@@ -24,7 +24,6 @@ use crate::path::reconnect::Reconnect;
 use crate::session::v12::{Options, V12};
 use crate::session::{Env, Out};
 use crate::timers::earlier;
-use crate::wire::Frame;
 use crate::wire::handshake::HELLO_BYTES;
 use ops::Ops;
 use rand_chacha::ChaCha20Rng;
@@ -80,7 +79,7 @@ impl Node {
         // The text was checked when it was set.
         let known = config.peer_cache.as_deref().map_or_else(Vec::new, |json| cache::parse(json).unwrap_or_default());
         Node {
-            lan: config.lan.then(|| Lan::new(*identity.v12().id(), ports)),
+            lan: config.lan.then(|| Lan::new(&identity, ports, now.unix_us, config.legacy)),
             identity,
             ports,
             seeds: config.seeds.clone(),
@@ -128,7 +127,7 @@ impl Node {
     pub fn handle_interfaces(&mut self, now: Now, interfaces: &[LanInterface]) {
         self.interfaces = interfaces.to_vec();
         if let Some(lan) = &mut self.lan {
-            lan.set_interfaces(interfaces, now.mono);
+            lan.set_interfaces(now, interfaces);
         }
         self.handle_timeout(now);
     }
@@ -169,7 +168,7 @@ impl Node {
         self.session.stats.dials_refused_by_budget += refused;
         self.with_v12(now, |v12, env| v12.handle_timeout(env));
         if let Some(lan) = &mut self.lan {
-            let beacons = lan.handle_timeout(now.mono, &mut self.rng);
+            let beacons = lan.handle_timeout(now, &mut self.rng);
             self.session.transmits.extend(beacons);
         }
         for (id, addrs) in self.reconnect.handle_timeout(now.mono) {
@@ -237,16 +236,14 @@ impl Node {
 
     /// A datagram on the multicast socket: a beacon of somebody, or nothing.
     fn beacon(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
-        let hint = match (Frame::decode(bytes), &self.lan) {
-            (Ok(Frame::Beacon(beacon)), Some(lan)) => lan.handle_beacon(from, &beacon),
-            _ => {
-                self.session.stats.datagrams_rejected += 1;
-                None
+        match self.lan.as_mut().map(|lan| lan.handle_datagram(now, from, bytes)) {
+            // Who announces a key is met by a modern session only, never by a HELLO.
+            Some(Ok(Some(hint))) if hint.key.is_none() => {
+                self.hint(now, hint);
+                self.handle_timeout(now);
             }
-        };
-        if let Some(hint) = hint {
-            self.hint(now, hint);
-            self.handle_timeout(now);
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => self.session.stats.datagrams_rejected += 1,
         }
     }
 

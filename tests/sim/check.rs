@@ -52,6 +52,7 @@ pub struct Check {
     sessions: HashMap<(WireId, WireId), Option<Session>>,
     nonces: HashSet<(WireId, WireId, [u8; 12])>,
     ack_nonces: HashSet<(WireId, [u8; 12])>,
+    beacon_nonces: HashSet<[u8; 12]>,
     flows: HashMap<(NodeId, u32, WireId), Flow>,
     accounts: HashMap<(NodeId, u32, IpAddr), Account>,
     /// When a Rust peer's PEX told a life of a node of ours its family.
@@ -99,6 +100,12 @@ impl Check {
         if let Err(what) = frame_rules(bytes, via, to, fragments, cpp, told_rust) {
             let head = bytes.get(..16).unwrap_or(bytes);
             self.breach(format!("place {node} to {to} ({:?}): {what}: {head:02x?}", quirks.map(|q| q.name)));
+        }
+        if let (Via::Lan { .. }, Some([0xa6, _])) = (via, bytes.first_chunk()) {
+            let nonce = bytes[18..30].try_into().expect("12 bytes");
+            if !self.beacon_nonces.insert(nonce) {
+                self.breach(format!("place {node}: the nonce of a sealed beacon twice: {nonce:02x?}"));
+            }
         }
         if bytes.first() == Some(&0x01) {
             self.data_rules(node, my_id, life, to, dest, bytes, told_rust);
@@ -311,6 +318,11 @@ fn frame_rules(
 }
 
 fn beacon_rules(bytes: &[u8], to: SocketAddr) -> Result<(), &'static str> {
+    match bytes {
+        [0xa6, 1, ..] if bytes.len() == 90 => return Ok(()),
+        [0xa6, ..] => return Err("a sealed beacon of another version or length"),
+        _ => {}
+    }
     let text = bytes.strip_prefix(&[0x09]).and_then(|text| std::str::from_utf8(text).ok());
     let Some(text) = text else { return Err("not a beacon on the multicast socket") };
     let fields: Vec<&str> = text.split(':').collect();

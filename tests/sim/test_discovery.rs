@@ -112,7 +112,8 @@ fn a_lost_peer_is_dialled_again_and_in_the_end_forgotten() {
     let before = world.datagrams;
     world.run_for(S * 3_600);
     let beacons = (world.datagrams - before) as f64 / 3_600.0;
-    assert!(beacons < 1.0, "{beacons} datagrams per second long after the last peer left");
+    // Two with text and a sealed one over IPv4, one of each over IPv6, each 5 s.
+    assert!(beacons < 1.1, "{beacons} datagrams per second long after the last peer left");
 }
 
 #[test]

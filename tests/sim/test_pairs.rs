@@ -48,7 +48,7 @@ fn an_idle_pair_of_ours_is_quiet() {
     world.run_for(S * 5);
     let before = world.datagrams;
     world.run_for(S * 60);
-    // PING and PONG each second both ways, beacons with two hashes each 5 s, some probes.
+    // PING and PONG each second both ways, three beacons each 5 s, some probes.
     let per_second = (world.datagrams - before) as f64 / 60.0;
     assert!(per_second < 8.0, "{per_second} datagrams per second");
 }
