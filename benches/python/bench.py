@@ -28,7 +28,7 @@ Numbers = dict[str, float]
 
 
 def make_swarm(cipher: str) -> setowire.Swarm:
-    return setowire.Swarm(bind="127.0.0.1:0", lan=False)
+    return setowire.Swarm(bind="127.0.0.1:0", lan=False, cipher=cipher)
 
 
 async def join(swarm: setowire.Swarm) -> None:
