@@ -115,6 +115,11 @@ pub const QUIC_WINDOWS_TOTAL_BYTES: usize = 256 << 20;
 pub const QUIC_SEND_WINDOW: u64 = 16 << 20;
 /// The share of messages: twice what the peer's window lets in.
 pub const QUIC_MESSAGES_IN_FLIGHT: usize = 4 << 20;
+/// The share of the application's streams, and of one of them: as much as the peer's window lets in.
+pub const QUIC_STREAMS_IN_FLIGHT: usize = 8 << 20;
+pub const QUIC_STREAM_IN_FLIGHT: usize = QUIC_STREAM_WINDOW as usize;
+/// Bytes of one stream taken beyond what QUIC takes, so that it never waits for the application.
+pub const QUIC_STREAM_WAITING: usize = 64 << 10;
 /// Bytes of one block in which small writes are gathered (measured: fifteen times faster than each on its own).
 pub const QUIC_GATHER_BYTES: usize = 16 << 10;
 /// Larger messages are not copied into such a block.
@@ -127,6 +132,10 @@ pub const QUIC_GATHER_SEGMENTS: u64 = 256;
 /// Streams a peer may have open at first: 16 and the control stream; messages, mesh and two of kinds to come.
 pub const QUIC_STREAMS_BIDI: u32 = 17;
 pub const QUIC_STREAMS_UNI: u32 = 4;
+/// The application's streams of one connection, opened by us and by the peer; who uses his gets more, up to here. 256 take 100 KiB.
+pub const QUIC_STREAMS_MAX: u32 = 256;
+/// Bytes of one datagram of the application: fits in a packet on every path.
+pub const QUIC_DATAGRAM_BYTES: usize = 1_150;
 /// Bytes of datagrams kept for the network and for us: 800 of the largest.
 pub const QUIC_DATAGRAM_SEND_BYTES: usize = 1 << 20;
 pub const QUIC_DATAGRAM_RECEIVE_BYTES: usize = 1 << 20;

@@ -152,6 +152,15 @@ impl StreamWriter {
         }
     }
 
+    /// The stream was reset, or everything has arrived: nothing more leaves.
+    pub fn abandon(&mut self) {
+        self.pushed = self.pushed.saturating_sub(self.tail.len() as u64);
+        self.tail = BytesMut::new();
+        self.queue = VecDeque::new();
+        self.waiting = 0;
+        self.finish = Finish::Done;
+    }
+
     /// There is something that `write` has not handed over yet.
     pub fn wants_write(&self) -> bool {
         self.waiting > 0 || self.finish == Finish::Wanted

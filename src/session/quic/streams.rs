@@ -1,0 +1,476 @@
+//! The application's streams of one connection: duplex, many at a time, each with flow control of its own.
+//!
+//! In: calls of the application by stream id, streams that `incoming` found, events of QUIC about them. Out:
+//! bytes, and `Happened`s: opened by the peer, readable, writable, closed. Readable and
+//! writable are told once for each time a call came back with less than it was asked for, when
+//! that has changed; one byte is looked for before it is said that some have come.
+//! A stream is closed, and forgotten, when both its directions are done.
+//! Writing takes no more than QUIC can soon use: what a peer does not read stays with the application, so that
+//! one that reads slowly stalls its own streams and neither the others nor messages.
+
+use super::budget::Budget;
+use super::incoming::APPLICATION_STREAM;
+use super::writer::{Held, StreamWriter};
+use crate::config::limits::{
+    QUIC_CONNECTION_WINDOW, QUIC_GATHER_BYTES, QUIC_STREAM_IN_FLIGHT, QUIC_STREAM_WAITING, QUIC_STREAM_WINDOW,
+    QUIC_STREAMS_BIDI, QUIC_STREAMS_IN_FLIGHT, QUIC_STREAMS_MAX,
+};
+use crate::error::{Code, Error, Result};
+use bytes::Bytes;
+use quinn_proto::{Connection, Dir, ReadError, StreamId, VarInt, WriteError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The number the application knows a stream by.
+pub type Number = u64;
+
+/// What the application is told of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// The peer opened it.
+    Opened(Number),
+    /// A read that found too little may find more, or the end.
+    Readable(Number),
+    /// A write that was not taken in full may be taken now, or fails because the peer stopped reading.
+    Writable(Number),
+    /// Both directions are done: the last of this stream. The code of the peer's reset, if it sent one.
+    Closed(Number, Option<u64>),
+}
+
+/// How the peer's direction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Finished,
+    Reset(u64),
+}
+
+/// What a read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub bytes: usize,
+    /// Nothing follows.
+    pub end: Option<End>,
+}
+
+enum Sending {
+    Open,
+    /// Finished by us; done when the peer has acknowledged all.
+    Finishing,
+    /// The peer reads no more; done when the application has heard.
+    Stopped(u64),
+    Done,
+}
+
+enum Receiving {
+    Open,
+    /// The end is known, and not yet told.
+    Ended(End),
+    Done,
+}
+
+struct Stream {
+    id: StreamId,
+    writer: StreamWriter,
+    sending: Sending,
+    receiving: Receiving,
+    /// A write was not taken in full: `Writable` is owed.
+    write_short: bool,
+    /// A read found too little: `Readable` is owed.
+    read_short: bool,
+    /// Looked for before `Readable` was told, and not yet read.
+    found: Bytes,
+    reset: Option<u64>,
+}
+
+/// All streams of one connection.
+pub struct Streams {
+    streams: BTreeMap<Number, Stream>,
+    by_id: BTreeMap<StreamId, Number>,
+    /// Those with something to write, or with an application that waits for room.
+    busy: BTreeSet<Number>,
+    held: Held,
+    happened: VecDeque<Happened>,
+    /// Streams the peer may have open.
+    allowed: u32,
+    /// Windows drawn from the budget, one for each stream.
+    windows: usize,
+}
+
+impl Default for Streams {
+    fn default() -> Streams {
+        Streams {
+            streams: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            held: Held::default(),
+            happened: VecDeque::new(),
+            allowed: QUIC_STREAMS_BIDI,
+            windows: 0,
+        }
+    }
+}
+
+impl Streams {
+    /// Opens one under this number.
+    pub fn open(&mut self, connection: &mut Connection, number: Number) -> Result<()> {
+        if self.streams.len() >= QUIC_STREAMS_MAX as usize {
+            return Err(would_block(format!("{QUIC_STREAMS_MAX} streams are open to this peer; close some")));
+        }
+        let Some(id) = connection.streams().open(Dir::Bi) else {
+            return Err(would_block("the peer allows no more streams for now; close some".to_owned()));
+        };
+        let stream = self.insert(number, id);
+        stream.writer.push_copy(&[APPLICATION_STREAM]);
+        stream.read_short = true;
+        self.busy.insert(number);
+        Ok(())
+    }
+
+    /// Takes over one that the peer opened, of which the type was read.
+    pub fn accept(&mut self, connection: &mut Connection, id: StreamId, number: Number) {
+        if self.streams.len() >= QUIC_STREAMS_MAX as usize {
+            // Both fail only where that half has ended already.
+            let _ = connection.recv_stream(id).stop(VarInt::from_u32(0));
+            let _ = connection.send_stream(id).reset(VarInt::from_u32(0));
+            return;
+        }
+        self.insert(number, id).read_short = true;
+        self.happened.push_back(Happened::Opened(number));
+        self.readable(connection, id);
+        // A peer that uses what it may have gets more, so that an idle one costs little.
+        let open = connection.streams().remote_open_streams(Dir::Bi);
+        if open.saturating_mul(4) >= u64::from(self.allowed).saturating_mul(3) && self.allowed < QUIC_STREAMS_MAX {
+            self.allowed = self.allowed.saturating_mul(2).min(QUIC_STREAMS_MAX);
+            connection.set_max_concurrent_streams(Dir::Bi, VarInt::from_u32(self.allowed));
+        }
+    }
+
+    fn insert(&mut self, number: Number, id: StreamId) -> &mut Stream {
+        let mut writer = StreamWriter::new(QUIC_STREAM_IN_FLIGHT, self.held.clone());
+        writer.attach(id);
+        self.by_id.insert(id, number);
+        self.streams.entry(number).or_insert(Stream {
+            id,
+            writer,
+            sending: Sending::Open,
+            receiving: Receiving::Open,
+            write_short: false,
+            read_short: false,
+            found: Bytes::new(),
+            reset: None,
+        })
+    }
+
+    /// Takes as many bytes as there is room for; fewer than all, or none (`WouldBlock`), and `Writable` follows.
+    pub fn write(&mut self, connection: &mut Connection, number: Number, data: &[u8]) -> Result<usize> {
+        let room = self.room();
+        let stream = self.streams.get_mut(&number).ok_or_else(|| unknown(number))?;
+        match stream.sending {
+            Sending::Open => {}
+            Sending::Stopped(code) => return Err(closed(format!("the peer stopped reading with code {code}"))),
+            Sending::Finishing | Sending::Done => return Err(closed("it was finished or reset by us".to_owned())),
+        }
+        let mut taken = 0usize;
+        while let Some(left) = data.get(taken..).filter(|left| !left.is_empty()) {
+            let piece = left.len().min(room.of(&stream.writer)).min(QUIC_GATHER_BYTES);
+            if piece == 0 {
+                break;
+            }
+            stream.writer.push_copy(left.get(..piece).unwrap_or_default());
+            taken = taken.saturating_add(piece);
+            if stream.writer.waiting() >= QUIC_GATHER_BYTES {
+                // A stop by the peer is told by its event.
+                let _ = stream.writer.write(connection);
+            }
+        }
+        stream.write_short = taken < data.len();
+        // What is less than a block leaves with what the next calls add to it.
+        self.busy.insert(number);
+        if taken == 0 && !data.is_empty() {
+            return Err(would_block("the stream takes no more for now; STREAM_WRITABLE follows".to_owned()));
+        }
+        Ok(taken)
+    }
+
+    /// No bytes follow ours.
+    pub fn finish(&mut self, number: Number) -> Result<()> {
+        let stream = self.streams.get_mut(&number).ok_or_else(|| unknown(number))?;
+        match stream.sending {
+            Sending::Open => {
+                stream.writer.finish();
+                stream.sending = Sending::Finishing;
+                stream.write_short = false;
+                self.busy.insert(number);
+                Ok(())
+            }
+            Sending::Finishing => Ok(()),
+            Sending::Stopped(code) => Err(closed(format!("the peer stopped reading with code {code}"))),
+            Sending::Done => Err(closed("it was finished or reset by us".to_owned())),
+        }
+    }
+
+    /// Gives up our direction; what the peer has not read yet is lost.
+    pub fn reset(&mut self, connection: &mut Connection, number: Number, code: u32) -> Result<()> {
+        let stream = self.streams.get_mut(&number).ok_or_else(|| unknown(number))?;
+        // Fails where everything was acknowledged already.
+        let _ = connection.send_stream(stream.id).reset(VarInt::from_u32(code));
+        self.end_sending(number);
+        Ok(())
+    }
+
+    /// Wants nothing more of the peer's direction, and tells it so.
+    pub fn stop(&mut self, connection: &mut Connection, number: Number, code: u32) -> Result<()> {
+        let stream = self.streams.get_mut(&number).ok_or_else(|| unknown(number))?;
+        // Fails where it has ended already.
+        let _ = connection.recv_stream(stream.id).stop(VarInt::from_u32(code));
+        stream.found = Bytes::new();
+        stream.receiving = Receiving::Done;
+        self.forget_if_done(number);
+        Ok(())
+    }
+
+    /// Higher goes first; 0 at first. Messages have 1.
+    pub fn set_priority(&mut self, connection: &mut Connection, number: Number, priority: i32) -> Result<()> {
+        let stream = self.streams.get(&number).ok_or_else(|| unknown(number))?;
+        connection.send_stream(stream.id).set_priority(priority).map_err(|_| closed("our direction is done".to_owned()))
+    }
+
+    /// Hands up to `most` bytes to `take`, in order. With nothing there: `WouldBlock`, and `Readable` follows.
+    pub fn read(
+        &mut self,
+        connection: &mut Connection,
+        number: Number,
+        most: usize,
+        mut take: impl FnMut(Bytes),
+    ) -> Result<Read> {
+        let stream = self.streams.get_mut(&number).ok_or_else(|| unknown(number))?;
+        if matches!(stream.receiving, Receiving::Done) {
+            return Err(closed("the peer's direction is done".to_owned()));
+        }
+        let mut read = Read { bytes: 0, end: None };
+        while read.bytes < most {
+            let piece = match stream.next(connection, most.saturating_sub(read.bytes)) {
+                Next::Bytes(piece) => piece,
+                Next::Nothing => {
+                    stream.read_short = true;
+                    break;
+                }
+                Next::End(end) => {
+                    stream.receiving = Receiving::Done;
+                    read.end = Some(end);
+                    break;
+                }
+            };
+            read.bytes = read.bytes.saturating_add(piece.len());
+            take(piece);
+        }
+        if read.end.is_some() {
+            self.forget_if_done(number);
+        } else if read.bytes == 0 {
+            return Err(would_block("nothing has arrived; STREAM_READABLE follows".to_owned()));
+        }
+        Ok(read)
+    }
+
+    /// QUIC reports bytes or an end on one of ours.
+    pub fn readable(&mut self, connection: &mut Connection, id: StreamId) {
+        let Some((number, stream)) = self.find(id) else { return };
+        if !stream.read_short || matches!(stream.receiving, Receiving::Done) {
+            return;
+        }
+        match stream.next(connection, QUIC_GATHER_BYTES) {
+            // A repeat, or something behind a gap.
+            Next::Nothing => return,
+            Next::Bytes(bytes) => stream.found = bytes,
+            Next::End(end) => stream.receiving = Receiving::Ended(end),
+        }
+        stream.read_short = false;
+        self.happened.push_back(Happened::Readable(number));
+    }
+
+    /// QUIC reports that the peer has acknowledged a stream that we finished.
+    pub fn finished(&mut self, id: StreamId) {
+        if let Some((number, _)) = self.find(id) {
+            self.end_sending(number);
+        }
+    }
+
+    /// QUIC reports that the peer reads no more of a stream.
+    pub fn stopped(&mut self, connection: &mut Connection, id: StreamId, code: VarInt) {
+        let Some((number, stream)) = self.find(id) else { return };
+        // The answer that the protocol wants. Fails where we did so ourselves.
+        let _ = connection.send_stream(id).reset(code);
+        match stream.sending {
+            Sending::Open => {
+                stream.sending = Sending::Stopped(code.into_inner());
+                stream.write_short = false;
+                stream.writer.abandon();
+                self.happened.push_back(Happened::Writable(number));
+                self.forget_if_done(number);
+            }
+            // Nobody will write: nobody needs to hear.
+            Sending::Finishing => self.end_sending(number),
+            Sending::Stopped(_) | Sending::Done => {}
+        }
+    }
+
+    /// Hands to QUIC what it takes now, tells who can write again, and fits the connection's window to the number of
+    /// streams. To be called after calls of the application and after every datagram.
+    pub fn drive(&mut self, connection: &mut Connection, windows: &mut Budget) {
+        let room = self.room();
+        let busy = std::mem::take(&mut self.busy);
+        for number in busy {
+            let Some(stream) = self.streams.get_mut(&number) else { continue };
+            if let Err(WriteError::Stopped(_) | WriteError::ClosedStream) = stream.writer.write(connection) {
+                // Its event tells.
+                continue;
+            }
+            if stream.write_short && room.of(&stream.writer) >= QUIC_STREAM_WAITING / 2 {
+                stream.write_short = false;
+                self.happened.push_back(Happened::Writable(number));
+            }
+            if stream.write_short || stream.writer.wants_write() {
+                self.busy.insert(number);
+            }
+        }
+        self.fit_window(connection, windows);
+    }
+
+    /// What the application is to be told, in order.
+    pub fn take_happened(&mut self) -> Option<Happened> {
+        self.happened.pop_front()
+    }
+
+    /// The stream that has this number.
+    pub fn has(&self, number: Number) -> bool {
+        self.streams.contains_key(&number)
+    }
+
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// Everything that was written has been acknowledged.
+    pub fn is_idle(&self) -> bool {
+        self.streams.values().all(|stream| stream.writer.buffered() == 0)
+    }
+
+    /// The connection is gone: gives back its windows; the numbers that were open.
+    pub fn give_up(&mut self, windows: &mut Budget) -> Vec<Number> {
+        windows.give(self.windows.saturating_mul(QUIC_STREAM_WINDOW as usize));
+        self.windows = 0;
+        self.by_id.clear();
+        self.busy.clear();
+        std::mem::take(&mut self.streams).into_keys().collect()
+    }
+
+    fn find(&mut self, id: StreamId) -> Option<(Number, &mut Stream)> {
+        let number = *self.by_id.get(&id)?;
+        self.streams.get_mut(&number).map(|stream| (number, stream))
+    }
+
+    fn end_sending(&mut self, number: Number) {
+        if let Some(stream) = self.streams.get_mut(&number) {
+            stream.sending = Sending::Done;
+            stream.write_short = false;
+            stream.writer.abandon();
+        }
+        self.forget_if_done(number);
+    }
+
+    fn forget_if_done(&mut self, number: Number) {
+        let Some(stream) = self.streams.get(&number) else { return };
+        let sent = matches!(stream.sending, Sending::Done | Sending::Stopped(_));
+        if sent && matches!(stream.receiving, Receiving::Done) {
+            let reset = stream.reset;
+            self.by_id.remove(&stream.id);
+            self.streams.remove(&number);
+            self.busy.remove(&number);
+            self.happened.push_back(Happened::Closed(number, reset));
+        }
+    }
+
+    /// Streams that compete share what QUIC may hold of them.
+    fn room(&self) -> Room {
+        Room {
+            each: QUIC_STREAMS_IN_FLIGHT / self.busy.len().max(1),
+            all: QUIC_STREAMS_IN_FLIGHT.saturating_sub(self.held.load(Relaxed)),
+        }
+    }
+
+    /// Each stream whose peer may still send adds its own window to what all of them share.
+    fn fit_window(&mut self, connection: &mut Connection, windows: &mut Budget) {
+        let (wanted, size) = (self.streams.len(), QUIC_STREAM_WINDOW as usize);
+        if wanted == self.windows {
+            return;
+        }
+        while self.windows > wanted {
+            self.windows = self.windows.saturating_sub(1);
+            windows.give(size);
+        }
+        while self.windows < wanted && windows.take(size) {
+            self.windows = self.windows.saturating_add(1);
+        }
+        let extra = u32::try_from(self.windows.saturating_mul(size)).unwrap_or(u32::MAX);
+        connection.set_receive_window(VarInt::from_u32(QUIC_CONNECTION_WINDOW.saturating_add(extra)));
+    }
+}
+
+/// What may be written now.
+#[derive(Clone, Copy)]
+struct Room {
+    each: usize,
+    all: usize,
+}
+
+impl Room {
+    fn of(self, writer: &StreamWriter) -> usize {
+        let waiting = QUIC_STREAM_WAITING.saturating_sub(writer.waiting());
+        waiting.min(self.each.saturating_sub(writer.buffered())).min(self.all)
+    }
+}
+
+enum Next {
+    Bytes(Bytes),
+    Nothing,
+    End(End),
+}
+
+impl Stream {
+    /// The next piece of the peer's direction, of at most `most` bytes.
+    fn next(&mut self, connection: &mut Connection, most: usize) -> Next {
+        if !self.found.is_empty() {
+            return Next::Bytes(self.found.split_to(most.min(self.found.len())));
+        }
+        if let Receiving::Ended(end) = self.receiving {
+            return Next::End(end);
+        }
+        let mut stream = connection.recv_stream(self.id);
+        let Ok(mut chunks) = stream.read(true) else { return Next::End(End::Finished) };
+        match chunks.next(most) {
+            Ok(Some(chunk)) => Next::Bytes(chunk.bytes),
+            Ok(None) => Next::End(End::Finished),
+            Err(ReadError::Blocked) => Next::Nothing,
+            Err(ReadError::Reset(code)) => {
+                self.reset = Some(code.into_inner());
+                Next::End(End::Reset(code.into_inner()))
+            }
+        }
+    }
+}
+
+fn unknown(number: Number) -> Error {
+    Error::new(Code::NotFound, format!("stream: {number} is no open stream"))
+}
+
+fn closed(why: String) -> Error {
+    Error::new(Code::Closed, format!("stream: {why}"))
+}
+
+fn would_block(why: String) -> Error {
+    Error::new(Code::WouldBlock, why)
+}
