@@ -29,6 +29,8 @@ struct Flow {
     highest: Option<u32>,
     /// Content hashes by sequence, for peers that deliver repeats.
     contents: HashMap<u32, u64>,
+    /// What was sent again since the last new sequence.
+    repeated: HashSet<u32>,
     acks: u64,
     data_in: u64,
 }
@@ -149,9 +151,16 @@ impl Check {
         let ack_only = payload.is_empty() && !again && old;
         let mut wrong = Vec::new();
         if old && !again && !ack_only {
-            // Another content under an old number: a session that begins anew, which it does at 0.
-            flow.highest = None;
-            flow.contents.clear();
+            // Another content under an old number: a session that began anew, at 0. What went before may have been
+            // the same as in the last session: then it looked like a repeat.
+            let same = (0..sequence).all(|number| flow.repeated.contains(&number));
+            flow.highest = sequence.checked_sub(1).filter(|_| same);
+            flow.contents.retain(|number, _| same && *number < sequence);
+        }
+        if again {
+            flow.repeated.insert(sequence);
+        } else if !ack_only {
+            flow.repeated.clear();
         }
         if flow.highest.map_or(0, |highest| highest.saturating_add(1)) < sequence {
             wrong.push(format!("sequence {sequence} after {:?}", flow.highest));
