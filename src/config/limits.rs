@@ -152,6 +152,66 @@ pub const REASSEMBLY_FREE_BYTES: usize = 64 << 10;
 pub const REASSEMBLY_PATIENCE: Duration = Duration::from_secs(30);
 pub const REASSEMBLY_PACE_BYTES: usize = 64 << 10;
 
+/// Addresses kept for one session: as many as a peer may name at one time.
+pub const PATH_ADDRS: usize = ADDRS_TOLD;
+/// Beside these, addresses that datagrams came from and that have not answered yet. Anyone who copies datagrams can
+/// fill these places, so they are no others' places.
+pub const PATH_SEEN: usize = 4;
+/// Of these, so many per peer are taken in per second; each then gets `PATH_SEEN_TRIES` challenges.
+pub const PATH_SEEN_PER_SECOND: u32 = 10;
+/// While an address sends that is not in use, it and the one in use are asked in this period.
+pub const PATH_CONTEST_PERIOD: Duration = Duration::from_secs(1);
+/// Named addresses taken in, or tried anew, at once and per second: two whole lists, then one address a second. A peer
+/// could otherwise let us send challenges to all the world.
+pub const PATH_NAMED_BURST: u32 = 16;
+pub const PATH_NAMED_PER_SECOND: u32 = 1;
+/// Nothing authentic for three round trips while we send, but not less and not more than this: the path is doubted. Less
+/// than 250 ms are lost packets and late acknowledgements; more than 3 s nobody waits for.
+pub const PATH_SILENCE_MIN: Duration = Duration::from_millis(250);
+pub const PATH_SILENCE_MAX: Duration = Duration::from_secs(3);
+/// While addresses answer and QUIC is silent all the same, the silence waited for doubles up to so many times.
+pub const PATH_SILENCE_DOUBLINGS: u32 = 4;
+/// Waits between challenges to an address that does not answer; the last one repeats.
+pub const PATH_STEPS_MS: [u64; 5] = [100, 100, 150, 200, 250];
+/// After so long a search asks once in `PATH_SEARCH_PERIOD`: the network is gone, not the path.
+pub const PATH_SEARCH_FAST: Duration = Duration::from_secs(5);
+pub const PATH_SEARCH_PERIOD: Duration = Duration::from_secs(1);
+/// A search without an answer ends after this, unless data waits for it.
+pub const PATH_SEARCH_LIFE: Duration = Duration::from_secs(10);
+/// Challenges to an address that a datagram came from: they take a second and outlive a loss of 20 %.
+pub const PATH_SEEN_TRIES: u32 = 6;
+/// The same to a named one, outside of a search: of the nine that the dial budget allows in 10 s, a search keeps five.
+pub const PATH_NAMED_TRIES: u32 = 4;
+/// Signs of progress in a row after which a silence is looked into although we wait for nothing: a transfer, not a message.
+pub const PATH_RUN: u32 = 8;
+/// Datagrams kept while the connection is half silent, for the path that is switched to: what one probe timeout of QUIC sends.
+pub const PATH_KEPT: usize = 2;
+/// The address in use has one and a half round trips and this time to answer before another one is used.
+pub const PATH_PATIENCE: Duration = Duration::from_millis(20);
+/// The same in all, at most; a challenge more if the connection is not silent: what is left of a second when the silence before it is counted.
+pub const PATH_PATIENCE_MAX: Duration = Duration::from_millis(500);
+/// Addresses that are not in use and answer are asked in this period while the connection moves data, which tells their
+/// round trip and finds a dead one before it is needed.
+pub const PATH_BUSY_PERIOD: Duration = Duration::from_secs(5);
+/// The same on a quiet connection: NATs forget a mapping after 30 s.
+pub const PATH_IDLE_PERIOD: Duration = Duration::from_secs(25);
+/// Of these, so many are asked, the fastest: two that live are enough, and a swarm has many peers.
+pub const PATH_WARM: usize = 2;
+/// An address that stops answering counts as a back-up for so long.
+pub const PATH_BACKUP_KEPT: Duration = Duration::from_secs(3);
+/// It is asked so many times in this time.
+pub const PATH_BACKUP_TRIES: u32 = 4;
+/// Switches to a faster address while the present one works: at most one in this time.
+pub const PATH_BETTER_PERIOD: Duration = Duration::from_secs(30);
+/// Faster is faster by this and by a fifth; less is noise.
+pub const PATH_BETTER_BY: Duration = Duration::from_millis(5);
+/// Answers an address must have given before it is compared.
+pub const PATH_BETTER_SAMPLES: u32 = 3;
+/// An answer later than this is none.
+pub const PATH_ANSWER_WAIT: Duration = Duration::from_secs(3);
+/// Challenges to one address that wait for an answer.
+pub const PATH_IN_FLIGHT: usize = 8;
+
 // ---- Sequence numbers, replay, sending ----
 
 /// Counters behind the newest that are still told apart; older ones are replays.
