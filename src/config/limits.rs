@@ -94,6 +94,58 @@ pub const MESH_FRAME_BYTES: usize = MESH_PAYLOAD_BYTES + 512;
 pub const MESH_IDS_PER_FRAME: usize = 256;
 /// Bytes of a peer's certificate: ours has 215, and nobody needs twenty times as many around a key of 32.
 pub const CERTIFICATE_BYTES: usize = 4_096;
+/// Links of a topic that get messages at once when they come up; more become so by asking.
+pub const MESH_EAGER: usize = 6;
+/// Links that a broadcast crosses, one after the other: a thousand peers with few links each are six apart.
+pub const MESH_HOPS: u8 = 16;
+/// How long ids of messages are gathered for a digest.
+pub const MESH_HAVE_DELAY: Duration = Duration::from_millis(100);
+/// How long an announced message is waited for before it is asked for: it likely comes by itself, over a faster link.
+pub const MESH_PULL_DELAY: Duration = Duration::from_millis(200);
+/// How long an answer is waited for before another peer is asked: 1 MiB at 4 Mbit/s.
+pub const MESH_PULL_RETRY: Duration = Duration::from_secs(2);
+/// Peers remembered as having one message that we lack.
+pub const MESH_HOLDERS: usize = 8;
+/// Messages that we lack because one peer was the first to announce them, and over all peers.
+pub const MESH_MISSING_PER_LINK: usize = 1_024;
+pub const MESH_MISSING: usize = 16_384;
+/// Recent broadcasts kept for peers that missed them: bytes, number, time (what a dead link takes to be noticed, twice).
+pub const MESH_STORE_BYTES: usize = 16 << 20;
+pub const MESH_STORE_MESSAGES: usize = 1_024;
+pub const MESH_STORE_TIME: Duration = Duration::from_secs(120);
+/// Peers that left within this time and get what they missed when they return.
+pub const MESH_DEPARTED: usize = 64;
+/// How long the id of a broadcast is remembered, and how far back from the newest of its author it may be.
+pub const MESH_MEMORY: Duration = Duration::from_secs(600);
+/// Ids remembered; 27 a second for all of that time. An entry has 150 bytes.
+pub const MESH_SEEN: usize = 16_384;
+/// Authors whose newest message is remembered, so that older ones cannot be played again.
+pub const MESH_AUTHORS: usize = 4_096;
+/// Bytes that wait for one peer before broadcasts go there by id only, and over all peers.
+pub const MESH_QUEUE_BYTES: usize = 256 << 10;
+pub const MESH_QUEUE_TOTAL_BYTES: usize = 64 << 20;
+/// Ids that wait to be announced to one peer: all that are kept.
+pub const MESH_DIGEST_IDS: usize = MESH_STORE_MESSAGES;
+/// Signatures verified per second for one peer, and at once: each takes 50 microseconds, a tenth of a core in all.
+pub const MESH_LINK_CHECKS: u32 = 2_000;
+/// The same over all peers: two fifths of a core.
+pub const MESH_CHECKS: u32 = 8_000;
+/// Bytes of mesh frames taken from one peer per second, and at once. Above it the peer waits, nothing is lost.
+pub const MESH_LINK_BYTES_PER_SECOND: u32 = 16 << 20;
+pub const MESH_LINK_BURST_BYTES: u32 = 16 << 20;
+/// Forged messages after which a connection is closed: honest peers verify before they pass on.
+pub const MESH_FORGED: u32 = 8;
+/// Broadcasts per second that we make, and at once; the application is told to wait.
+pub const MESH_PUBLISH_PER_SECOND: u32 = 500;
+pub const MESH_PUBLISH_BURST: u32 = 1_000;
+/// The same in bytes: each goes to every member of its topic.
+pub const MESH_PUBLISH_BYTES_PER_SECOND: u32 = 4 << 20;
+pub const MESH_PUBLISH_BURST_BYTES: u32 = 8 << 20;
+/// What one author may say; more is not passed on. Twice what our own kind does, for messages that arrive in a heap.
+pub const MESH_AUTHOR_PER_SECOND: u32 = 2 * MESH_PUBLISH_PER_SECOND;
+pub const MESH_AUTHOR_BURST: u32 = 2 * MESH_PUBLISH_BURST;
+pub const MESH_AUTHOR_BYTES_PER_SECOND: u32 = 2 * MESH_PUBLISH_BYTES_PER_SECOND;
+pub const MESH_AUTHOR_BURST_BYTES: u32 = 2 * MESH_PUBLISH_BURST_BYTES;
 /// Bytes of one message that we take from a modern peer (option `max_message`): it is put together in memory. What is
 /// larger, or has no known end, belongs on a stream.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;

@@ -4,7 +4,7 @@
 //! as private key is only for p2p-v12 and gives its 20-byte and 8-byte ids.
 //! Secrets are wiped when dropped and never printed.
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
@@ -39,6 +39,11 @@ impl Identity {
 
     pub fn v12(&self) -> &V12Keys {
         &self.v12
+    }
+
+    /// Signs with the Ed25519 key. What is signed begins with words that name its purpose.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.signing.sign(message).to_bytes()
     }
 
     /// For the certificate and the TLS signature.
