@@ -315,9 +315,11 @@ impl Gossip {
         if let (Some(from), Some(entry)) = (from, self.store.get(id, topic)) {
             entry.held_by(from);
         }
-        let links = self.links.iter().filter(|(_, link)| link.key != message.author && link.topics.contains_key(&topic));
+        let links =
+            self.links.iter().filter(|(_, link)| link.key != message.author && link.topics.contains_key(&topic));
         for peer in links.map(|(peer, _)| *peer).collect::<Vec<_>>() {
-            let eager = self.links.get_mut(&peer).and_then(|link| link.topics.get_mut(&topic)).is_some_and(|way| way.eager);
+            let eager =
+                self.links.get_mut(&peer).and_then(|link| link.topics.get_mut(&topic)).is_some_and(|way| way.eager);
             self.offer(now, peer, id, topic, eager);
         }
         frame

@@ -165,7 +165,9 @@ mod tests {
     fn an_author_may_say_so_much() {
         let (mut seen, now) = (Seen::default(), Instant::now());
         let said = |seen: &mut Seen, now, from: u64, author, bytes| {
-            (0..2 * u64::from(MESH_AUTHOR_BURST)).filter(|n| seen.enter(now, id(from + n), T, author, *n, bytes)).count()
+            (0..2 * u64::from(MESH_AUTHOR_BURST))
+                .filter(|n| seen.enter(now, id(from + n), T, author, *n, bytes))
+                .count()
         };
         assert_eq!(said(&mut seen, now, 0, [1; 32], 10), MESH_AUTHOR_BURST as usize);
         assert_eq!(said(&mut seen, now, 1 << 20, [2; 32], 1 << 20), MESH_AUTHOR_BURST_BYTES as usize >> 20);

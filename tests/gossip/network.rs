@@ -27,6 +27,8 @@ pub struct Member {
     pub topics: BTreeMap<TopicTag, [u8; 32]>,
     pub got: Vec<Delivered>,
     pub alive: bool,
+    /// It throws away what it should send.
+    pub mute: bool,
     /// Our name of a neighbour, and which node it is.
     pub links: BTreeMap<PeerId, usize>,
     wake: Option<Duration>,
@@ -62,6 +64,7 @@ pub struct Network {
     queue: BinaryHeap<Reverse<(Duration, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     count: u64,
+    lost: BTreeSet<usize>,
     /// Peers whose connection a node closed because of what came from there.
     pub closed: Vec<(usize, usize)>,
 }
@@ -79,6 +82,7 @@ impl Network {
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             count: 0,
+            lost: BTreeSet::new(),
             closed: Vec::new(),
         }
     }
@@ -118,7 +122,7 @@ impl Network {
         let mut gossip = Gossip::new(self.now().mono, identity.key());
         let topics = topics.iter().map(|topic| (gossip.join(*topic), *topic)).collect();
         let (got, links) = (Vec::new(), BTreeMap::new());
-        self.nodes.push(Member { gossip, identity, topics, got, alive: true, links, wake: None });
+        self.nodes.push(Member { gossip, identity, topics, got, alive: true, mute: false, links, wake: None });
         self.nodes.len() - 1
     }
 
@@ -151,9 +155,20 @@ impl Network {
         wire
     }
 
-    /// Cuts a link; its ends learn of it after `noticed`, each a little later than the other.
+    /// Cuts a link unless that would cut the network in two; its ends learn of it after `noticed`, each a little
+    /// later than the other.
     pub fn cut(&mut self, wire: usize, noticed: Duration) {
-        if !std::mem::replace(&mut self.wires[wire].cut, true) {
+        self.wires[wire].cut = true;
+        self.wires[wire].cut = self.is_whole();
+        if self.wires[wire].cut {
+            self.lose(wire, noticed);
+        }
+    }
+
+    /// Cuts a link, whatever that does.
+    pub fn lose(&mut self, wire: usize, noticed: Duration) {
+        self.wires[wire].cut = true;
+        if self.lost.insert(wire) {
             for end in 0..2 {
                 let late = MS * self.rng.range(0, 50) as u32;
                 self.schedule(self.at + noticed + late, Happening::Down { wire, end });
@@ -161,11 +176,14 @@ impl Network {
         }
     }
 
-    /// A node is gone; its neighbours learn of it after `noticed`.
+    /// A node is gone, unless that would cut the network in two; its neighbours learn of it after `noticed`.
     pub fn kill(&mut self, node: usize, noticed: Duration) {
         self.nodes[node].alive = false;
-        let wires: Vec<usize> = self.nodes[node].links.keys().map(|name| self.names[name].0).collect();
-        wires.into_iter().for_each(|wire| self.cut(wire, noticed));
+        self.nodes[node].alive = !self.is_whole();
+        if !self.nodes[node].alive {
+            let wires: Vec<usize> = self.nodes[node].links.keys().map(|name| self.names[name].0).collect();
+            wires.into_iter().for_each(|wire| self.lose(wire, noticed));
+        }
     }
 
     /// The links that are up.
@@ -177,8 +195,8 @@ impl Network {
         self.wires[wire].ends.map(|(node, _)| node)
     }
 
-    /// The nodes that can be reached from the first one that lives.
-    pub fn is_whole(&self) -> bool {
+    /// Everybody alive can reach everybody alive.
+    fn is_whole(&self) -> bool {
         let alive: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].alive).collect();
         let (mut reached, mut next) = (BTreeSet::from([alive[0]]), vec![alive[0]]);
         while let Some(node) = next.pop() {
@@ -237,6 +255,7 @@ impl Network {
             Happening::Drained { wire, from } => {
                 let (node, name) = self.wires[wire].ends[from];
                 self.pump(node, name);
+                self.drain(node);
             }
             Happening::Down { wire, end } => {
                 let ((node, name), now) = (self.wires[wire].ends[end], self.now().mono);
@@ -274,7 +293,7 @@ impl Network {
                 }
                 Err(Refused::Hostile) => {
                     self.closed.push((node, self.nodes[node].links[&name]));
-                    self.cut(wire, Duration::ZERO);
+                    self.lose(wire, Duration::ZERO);
                 }
             }
             self.wires[wire].held[to].pop_front();
@@ -290,7 +309,8 @@ impl Network {
         if !self.nodes[node].alive {
             return;
         }
-        let due = self.nodes[node].gossip.poll_deadline().map(|at| at.saturating_duration_since(self.start).max(self.at));
+        let due =
+            self.nodes[node].gossip.poll_deadline().map(|at| at.saturating_duration_since(self.start).max(self.at));
         if let Some(due) = due.filter(|due| self.nodes[node].wake.is_none_or(|wake| *due < wake)) {
             self.nodes[node].wake = Some(due);
             self.schedule(due, Happening::Wake { node });
@@ -306,7 +326,7 @@ impl Network {
                 return;
             }
             self.nodes[node].gossip.sent(now, name, frame.len());
-            if self.wires[wire].cut || !self.nodes[node].alive {
+            if self.wires[wire].cut || !self.nodes[node].alive || self.nodes[node].mute {
                 continue;
             }
             self.check(wire, &frame);

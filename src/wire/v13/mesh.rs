@@ -25,7 +25,7 @@ pub const BRIDGED: u8 = 1;
 
 /// Names a topic on a link, to those who joined it.
 pub type TopicTag = [u8; 8];
-/// Of a message; chosen by its author.
+/// Of a message; a hash that binds it to its author, see `mesh::author`.
 pub type MessageId = [u8; 16];
 
 /// One frame of the mesh stream.
