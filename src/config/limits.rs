@@ -381,6 +381,17 @@ pub const FLOOD_LINKS: usize = 128;
 /// How long a content is remembered: two generations of the old peers' filter.
 pub const FLOOD_MEMORY: Duration = Duration::from_secs(600);
 
+/// The first bridge between v12 and the mesh waits so long, the next one twice as long, and so on: time for a message to
+/// arrive on its own, or by a bridge before.
+pub const BRIDGE_STEP: Duration = Duration::from_millis(100);
+/// The longest wait of a bridge in these steps: behind so many bridges there is hardly one that has to act.
+pub const BRIDGE_STEPS: u32 = 10;
+/// Messages that wait for that, and their bytes; more are left to other bridges.
+pub const BRIDGE_WAITING: usize = 1_024;
+pub const BRIDGE_WAITING_BYTES: usize = 8 << 20;
+/// How long after an unsigned copy a signed message is taken for the same one.
+pub const BRIDGE_OVERLAP: Duration = Duration::from_secs(10);
+
 // ---- Swarm ----
 
 /// Connected peers, both directions (option `max_peers`).

@@ -6,6 +6,7 @@
 //! messages of v12 peers, which have no ids, and `bridge` carries from one kind to the other.
 
 pub mod author;
+pub mod bridge;
 pub mod flood;
 pub mod gossip;
 mod link;

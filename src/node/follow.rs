@@ -6,7 +6,7 @@ use crate::config::{limits, split_host_port};
 use crate::crypto::identity::WireId;
 use crate::discovery::Hint;
 use crate::error::Code;
-use crate::mesh::flood::content_id;
+use crate::mesh::flood::{Link, content_id};
 use crate::node::api::*;
 use crate::path::{is_dialable, scope};
 use crate::session::{Ended, SessionEvent};
@@ -192,7 +192,7 @@ impl Node {
 
     /// Hands a new message to the application, and to the neighbours who expect that of us.
     fn message(&mut self, now: Now, peer: PeerId, data: Bytes, clear: bool, forward: bool) {
-        if !self.flood.received(content_id(&data), peer, now.mono) {
+        if !self.flood.received(content_id(&data), Link::Peer(peer), now.mono) {
             return;
         }
         if forward {
