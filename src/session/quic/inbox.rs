@@ -267,3 +267,63 @@ fn take_length(from: &mut Bytes, bytes: &mut [u8; VarInt::MAX_SIZE], have: &mut 
     // Eight bytes are always a whole length.
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use quinn_proto::{Dir, Side};
+
+    proptest! {
+        /// However the stream is cut, the same messages come out, and the budget is whole again.
+        #[test]
+        fn pieces_do_not_matter(
+            sizes in prop::collection::vec(prop_oneof![0usize..200, 4_000usize..9_000, 60_000usize..90_000], 1..8),
+            cuts in prop::collection::vec(1usize..20_000, 1..20),
+            pause: bool,
+        ) {
+            let messages: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(n, len)| vec![n as u8; *len]).collect();
+            let mut bytes = Vec::new();
+            for message in &messages {
+                VarInt::try_from(message.len()).unwrap().encode(&mut bytes);
+                bytes.extend(message);
+            }
+            let mut inbox = Inbox::new(StreamId::new(Side::Client, Dir::Uni, 0), 90_000);
+            let (mut budget, mut got) = (Budget::new(90_000), Vec::new());
+            let mut deliver = |message| {
+                got.push(message);
+                if pause { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let (mut rest, mut cuts) = (Bytes::from(bytes), cuts.into_iter().cycle());
+            while !rest.is_empty() {
+                let piece = rest.split_to(cuts.next().unwrap().min(rest.len()));
+                let mut stopped = inbox.take_chunk(piece, &mut budget, &mut deliver);
+                while let Ok(Some(why)) = stopped {
+                    prop_assert_eq!(why, Stopped::Paused);
+                    stopped = inbox.parse(&mut budget, &mut deliver);
+                }
+                prop_assert_eq!(stopped, Ok(None));
+            }
+            prop_assert_eq!(got, messages);
+            prop_assert_eq!(budget.free(), 90_000);
+        }
+
+        #[test]
+        fn any_bytes_are_messages_or_a_fault(pieces in prop::collection::vec(any::<Vec<u8>>(), 0..20)) {
+            let mut inbox = Inbox::new(StreamId::new(Side::Client, Dir::Uni, 0), 10_000);
+            let mut budget = Budget::new(1_000);
+            for piece in pieces {
+                match inbox.take_chunk(piece.into(), &mut budget, &mut |_| ControlFlow::Continue(())) {
+                    Ok(None) => {}
+                    Ok(Some(_)) => prop_assert!(false, "no message that is allowed needs the budget"),
+                    Err(Fault::TooLarge { len, .. }) => {
+                        prop_assert!(len > 10_000);
+                        break;
+                    }
+                    Err(other) => prop_assert!(false, "{other}"),
+                }
+            }
+            prop_assert_eq!(budget.free(), 1_000);
+        }
+    }
+}

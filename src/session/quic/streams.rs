@@ -21,6 +21,11 @@ use quinn_proto::{Connection, Dir, ReadError, StreamId, VarInt, WriteError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 
+/// With which a stream beyond our limit is refused.
+const TOO_MANY: VarInt = VarInt::from_u32(5);
+/// As high as messages and never above the control stream.
+const HIGHEST_PRIORITY: i32 = 1;
+
 /// The number the application knows a stream by.
 pub type Number = u64;
 
@@ -82,14 +87,27 @@ struct Stream {
     reset: Option<u64>,
 }
 
+/// Whether the application may open streams, as far as it knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    Free,
+    /// It was refused.
+    Refused,
+    /// It was refused, may now, and is to be told.
+    Owed,
+}
+
 /// All streams of one connection.
 pub struct Streams {
     streams: BTreeMap<Number, Stream>,
     by_id: BTreeMap<StreamId, Number>,
-    /// Those with something to write, or with an application that waits for room.
+    /// Those with something that `drive` has to look after: bytes to write, room to tell of, a block to free.
     busy: BTreeSet<Number>,
+    /// How many of them want to send more.
+    hungry: usize,
     held: Held,
     happened: VecDeque<Happened>,
+    open: Opening,
     /// Streams the peer may have open.
     allowed: u32,
     /// Windows drawn from the budget, one for each stream.
@@ -102,6 +120,8 @@ impl Default for Streams {
             streams: BTreeMap::new(),
             by_id: BTreeMap::new(),
             busy: BTreeSet::new(),
+            hungry: 0,
+            open: Opening::Free,
             held: Held::default(),
             happened: VecDeque::new(),
             allowed: QUIC_STREAMS_BIDI,
@@ -114,10 +134,12 @@ impl Streams {
     /// Opens one under this number.
     pub fn open(&mut self, connection: &mut Connection, number: Number) -> Result<()> {
         if self.streams.len() >= QUIC_STREAMS_MAX as usize {
-            return Err(would_block(format!("{QUIC_STREAMS_MAX} streams are open to this peer; close some")));
+            self.open = Opening::Refused;
+            return Err(would_block(format!("{QUIC_STREAMS_MAX} streams are open to this peer; WRITABLE follows")));
         }
         let Some(id) = connection.streams().open(Dir::Bi) else {
-            return Err(would_block("the peer allows no more streams for now; close some".to_owned()));
+            self.open = Opening::Refused;
+            return Err(would_block("the peer allows no more streams for now; WRITABLE follows".to_owned()));
         };
         let stream = self.insert(number, id);
         stream.writer.push_copy(&[APPLICATION_STREAM]);
@@ -130,8 +152,8 @@ impl Streams {
     pub fn accept(&mut self, connection: &mut Connection, id: StreamId, number: Number) {
         if self.streams.len() >= QUIC_STREAMS_MAX as usize {
             // Both fail only where that half has ended already.
-            let _ = connection.recv_stream(id).stop(VarInt::from_u32(0));
-            let _ = connection.send_stream(id).reset(VarInt::from_u32(0));
+            let _ = connection.recv_stream(id).stop(TOO_MANY);
+            let _ = connection.send_stream(id).reset(TOO_MANY);
             return;
         }
         self.insert(number, id).read_short = true;
@@ -229,9 +251,10 @@ impl Streams {
         Ok(())
     }
 
-    /// Higher goes first; 0 at first. Messages have 1.
+    /// Higher goes first; 0 at first. Messages have 1, and more than that counts as 1.
     pub fn set_priority(&mut self, connection: &mut Connection, number: Number, priority: i32) -> Result<()> {
         let stream = self.streams.get(&number).ok_or_else(|| unknown(number))?;
+        let priority = priority.min(HIGHEST_PRIORITY);
         connection.send_stream(stream.id).set_priority(priority).map_err(|_| closed("our direction is done".to_owned()))
     }
 
@@ -288,6 +311,22 @@ impl Streams {
         self.happened.push_back(Happened::Readable(number));
     }
 
+    /// QUIC reports that the peer allows more streams.
+    pub fn available(&mut self) {
+        if self.open == Opening::Refused && self.streams.len() < QUIC_STREAMS_MAX as usize {
+            self.open = Opening::Owed;
+        }
+    }
+
+    /// A `writable` event of the peer is due: an `open` was refused and may now succeed.
+    pub fn take_writable(&mut self) -> bool {
+        let owed = self.open == Opening::Owed;
+        if owed {
+            self.open = Opening::Free;
+        }
+        owed
+    }
+
     /// QUIC reports that the peer has acknowledged a stream that we finished.
     pub fn finished(&mut self, id: StreamId) {
         if let Some((number, _)) = self.find(id) {
@@ -318,8 +357,8 @@ impl Streams {
     /// streams. To be called after calls of the application and after every datagram.
     pub fn drive(&mut self, connection: &mut Connection, windows: &mut Budget) {
         let room = self.room();
-        let busy = std::mem::take(&mut self.busy);
-        for number in busy {
+        self.hungry = 0;
+        for number in std::mem::take(&mut self.busy) {
             let Some(stream) = self.streams.get_mut(&number) else { continue };
             if let Err(WriteError::Stopped(_) | WriteError::ClosedStream) = stream.writer.write(connection) {
                 // Its event tells.
@@ -329,7 +368,9 @@ impl Streams {
                 stream.write_short = false;
                 self.happened.push_back(Happened::Writable(number));
             }
-            if stream.write_short || stream.writer.wants_write() {
+            let hungry = stream.write_short || stream.writer.wants_write();
+            self.hungry = self.hungry.saturating_add(usize::from(hungry));
+            if hungry || stream.writer.holds_block() {
                 self.busy.insert(number);
             }
         }
@@ -391,13 +432,15 @@ impl Streams {
             self.streams.remove(&number);
             self.busy.remove(&number);
             self.happened.push_back(Happened::Closed(number, reset));
+            // If it was our own limit that refused, there is room now; else this asks again in vain once.
+            self.available();
         }
     }
 
     /// Streams that compete share what QUIC may hold of them.
     fn room(&self) -> Room {
         Room {
-            each: QUIC_STREAMS_IN_FLIGHT / self.busy.len().max(1),
+            each: QUIC_STREAMS_IN_FLIGHT / self.hungry.max(1),
             all: QUIC_STREAMS_IN_FLIGHT.saturating_sub(self.held.load(Relaxed)),
         }
     }

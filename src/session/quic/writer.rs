@@ -166,10 +166,15 @@ impl StreamWriter {
         self.waiting > 0 || self.finish == Finish::Wanted
     }
 
+    /// A block is kept, which `write` frees when everything has arrived.
+    pub fn holds_block(&self) -> bool {
+        self.tail.capacity() > 0
+    }
+
     /// Hands to QUIC what it takes now. Fails if the peer stopped the stream, or it was reset.
     pub fn write(&mut self, connection: &mut Connection) -> Result<(), WriteError> {
         if !self.wants_write() {
-            if self.tail.capacity() > 0 && self.buffered() == 0 {
+            if self.holds_block() && self.buffered() == 0 {
                 // An idle stream holds no block.
                 self.tail = BytesMut::new();
             }
