@@ -1,5 +1,7 @@
-//! A token bucket: so much at once, so much per second, under a time that is given.
+//! Token buckets: so much at once, so much per second, under a time that is given.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Tokens are counted in millionths, so that slow rates lose nothing to rounding.
@@ -55,6 +57,43 @@ impl Bucket {
         let micros = u64::try_from(now.saturating_duration_since(self.at).as_micros()).unwrap_or(u64::MAX);
         self.at = self.at.max(now);
         self.millionths = self.millionths.saturating_add(micros.saturating_mul(self.per_second)).min(self.burst * ONE);
+    }
+}
+
+/// A bucket for all, and one for each IP address of a bounded number.
+pub struct PerSource {
+    total: Bucket,
+    by_ip: BTreeMap<IpAddr, Bucket>,
+    burst: u32,
+    sources: usize,
+    next_sweep: Instant,
+}
+
+/// How often a full table of sources is searched for quiet ones: not for every datagram of a flood.
+const SWEEP_PERIOD: Duration = Duration::from_millis(100);
+
+impl PerSource {
+    /// `per_second` for all; each address has `burst` at once and a quarter of it per second; `sources` are remembered.
+    pub fn new(per_second: u32, burst: u32, sources: usize, now: Instant) -> PerSource {
+        let total = Bucket::new(per_second, per_second, now);
+        PerSource { total, by_ip: BTreeMap::new(), burst, sources, next_sweep: now }
+    }
+
+    /// Takes a token of this address and one of all.
+    pub fn take(&mut self, ip: IpAddr, now: Instant) -> bool {
+        if !self.by_ip.contains_key(&ip) && self.by_ip.len() >= self.sources {
+            if now >= self.next_sweep {
+                self.next_sweep = now + SWEEP_PERIOD;
+                self.by_ip.retain(|_, bucket| !bucket.is_full(now));
+            }
+            // A full table of busy sources: the bound for all still holds.
+            if self.by_ip.len() >= self.sources {
+                return self.total.take(1, now);
+            }
+        }
+        let burst = self.burst;
+        let fresh = || Bucket::new(burst, burst / 4, now);
+        self.by_ip.entry(ip).or_insert_with(fresh).take(1, now) && self.total.take(1, now)
     }
 }
 

@@ -45,6 +45,10 @@ pub enum Code {
     BadKey = -200,
     /// The message is larger than this peer can take.
     TooLarge = -300,
+    /// The other side broke the protocol, or says that we did.
+    Protocol = -301,
+    /// The session with this peer has no such thing (datagrams and streams over p2p-v12).
+    NotSupported = -302,
 }
 
 impl Code {
@@ -67,6 +71,8 @@ impl Code {
         Code::Resolve,
         Code::BadKey,
         Code::TooLarge,
+        Code::Protocol,
+        Code::NotSupported,
     ];
 
     /// The constant's name in the C header, without the prefix: `INVALID`, `NOT_FOUND`, ...
@@ -89,6 +95,8 @@ impl Code {
             Code::Resolve => "RESOLVE",
             Code::BadKey => "BAD_KEY",
             Code::TooLarge => "TOO_LARGE",
+            Code::Protocol => "PROTOCOL",
+            Code::NotSupported => "NOT_SUPPORTED",
         }
     }
 
@@ -112,6 +120,8 @@ impl Code {
             Code::Resolve => "the name could not be resolved",
             Code::BadKey => "the key does not match",
             Code::TooLarge => "the message is too large for this peer",
+            Code::Protocol => "the protocol was broken",
+            Code::NotSupported => "the session with this peer cannot do that",
         }
     }
 

@@ -6,7 +6,8 @@
 //! Life-cycle events carry one JSON object, so that a new field needs no new ABI.
 //! The numbers of the kinds are part of the ABI: append only, never renumbered.
 
-use crate::node::{Broadcast, Event, PeerInfo, TopicId};
+use crate::crypto::tls::Suite;
+use crate::node::{Broadcast, Event, PeerInfo, StreamChange, TopicId};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -22,6 +23,11 @@ pub mod kind {
     pub const OP_DONE: u16 = 6;
     pub const PEERS: u16 = 7;
     pub const LOST: u16 = 8;
+    pub const DATAGRAM: u16 = 9;
+    pub const STREAM: u16 = 10;
+    pub const STREAM_READABLE: u16 = 11;
+    pub const STREAM_WRITABLE: u16 = 12;
+    pub const STREAM_CLOSED: u16 = 13;
     pub const CLOSED: u16 = 63;
 }
 
@@ -29,6 +35,8 @@ pub mod kind {
 pub const MESSAGE_CLEAR: u16 = 1;
 /// Flag of a `MESSAGE`: it was sent to a topic. The topic is the record's tag, and its author follows the header.
 pub const MESSAGE_BROADCAST: u16 = 2;
+/// Flag of a `STREAM_CLOSED`: the peer reset its direction, and `tag` is its code.
+pub const STREAM_RESET: u16 = 4;
 /// Bytes of a record before its data, and before its author if it has one.
 pub const RECORD_HEADER: usize = 40;
 
@@ -106,6 +114,17 @@ impl From<Event> for Record {
                 Record { flags, data, tag: topic.0, author, ..about(kind::MESSAGE, peer.0) }
             }
             Event::Writable { peer } => about(kind::WRITABLE, peer.0),
+            Event::Datagram { peer, data } => Record { data, ..about(kind::DATAGRAM, peer.0) },
+            Event::Stream { peer, stream, change } => {
+                let (kind, reset) = match change {
+                    StreamChange::Opened => (kind::STREAM, None),
+                    StreamChange::Readable => (kind::STREAM_READABLE, None),
+                    StreamChange::Writable => (kind::STREAM_WRITABLE, None),
+                    StreamChange::Closed { reset } => (kind::STREAM_CLOSED, reset),
+                };
+                let flags = if reset.is_some() { STREAM_RESET } else { 0 };
+                Record { kind, flags, subject: stream.0, peer: peer.0, tag: reset.unwrap_or(0), ..Record::default() }
+            }
             Event::OpDone { op, tag, peer, code, detail } => {
                 let data = match (code, peer) {
                     (None, Some(peer)) => text(&json!({ "peer": peer.0 })),
@@ -142,8 +161,11 @@ fn peer_json(info: &PeerInfo) -> Value {
         "address": plain_ip(info.address.ip()),
         "port": info.address.port(),
         "source": info.source.name(),
-        "session": "p2p-v12",
-        "security": "legacy",
+        "session": info.session.name(),
+        "security": info.session.security(),
+        "suite": info.suite.map(Suite::name),
+        "topics": info.topics.iter().map(|topic| topic.0).collect::<Vec<_>>(),
+        "explicit": info.explicit,
         "family": info.family.name(),
         "confirmed": info.confirmed,
         "client": info.client,

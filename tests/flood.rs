@@ -75,7 +75,7 @@ impl Bed {
         let start = Instant::now();
         let now = Now { mono: start, unix_us: 1_795_000_000_000_000 };
         let ports = LocalPorts { v4: Some(4_000), v6: None };
-        let make = |n: u8| Node::new(&Config::default(), Identity::from_seed(&[n; 32]), ports, [n; 32], now);
+        let make = |n: u8| Node::new(&Config::default(), Identity::from_seed(&[n; 32]), ports, [n; 32], now).unwrap();
         let addr = |n| SocketAddr::from(([192, 0, 2, n], 4_000));
         Bed {
             start,
@@ -154,7 +154,7 @@ fn flood(name: &str, frames: Frames, dials: usize, datagrams: u32) {
             bed.run_to(GAP * n);
             if n == datagrams / 2 {
                 let (now, to) = (bed.now(), bed.addrs[1 - dials].to_string());
-                bed.nodes[dials].connect(now, &to, None, 0).expect("room for one operation");
+                bed.nodes[dials].connect(now, &to, None, None, 0).expect("room for one operation");
                 bed.drain(dials);
             }
             let bytes = frames(n, &keys[n as usize / 2 % keys.len()]);

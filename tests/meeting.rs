@@ -44,8 +44,8 @@ fn connection(swarm: &Swarm) -> PeerId {
 fn met_by_beacon_messages_go_both_ways_and_a_leave_is_noticed() {
     let topic = topic("met_by_beacon");
     let (a, b) = (swarm(|_| ()), swarm(|_| ()));
-    a.join(topic).unwrap();
-    b.join(topic).unwrap();
+    a.join(topic, None).unwrap();
+    b.join(topic, None).unwrap();
     let (to_b, to_a) = (connection(&a), connection(&b));
     for len in [1, 100, 1_200, 5_000, 60_000] {
         let message: Vec<u8> = (0..len).map(|n| (n * 7 + len) as u8).collect();
@@ -69,7 +69,7 @@ fn dialled_by_address_over_both_families() {
         let b = swarm(|config| config.lan = false);
         let ports = b.info().ports;
         let port = if host.starts_with('[') { ports.v6 } else { ports.v4 }.expect("both families are there");
-        a.connect(&format!("{host}:{port}"), None, 42).unwrap();
+        a.connect(&format!("{host}:{port}"), None, None, 42).unwrap();
         let done = next(&a, kind::OP_DONE);
         assert_eq!((done.tag, done.code), (42, 0));
         let to_a = connection(&b);

@@ -48,9 +48,17 @@ pub const V12_GOAWAY_DOUBT: Duration = Duration::from_secs(4);
 /// Confirmed peers whose last session is remembered after a disconnect, so that a replay stays a replay.
 pub const V12_REMEMBERED_SESSIONS: usize = 512;
 
-/// HELLOs of one dial (the old peers' number: it opens a NAT on both sides).
-pub const DIAL_TRIES: u32 = 8;
-/// Time between two HELLOs of one dial.
+/// HELLOs of one dial: with two PROBEs beside them the dial budget of an address is used up.
+pub const DIAL_TRIES: u32 = 6;
+/// PROBEs of a dial that only our own kind may answer: five of 64 bytes stay inside the dial budget.
+pub const DIAL_PROBES: u32 = 5;
+/// How long a PROBE is waited for before the first HELLO: a round trip across an ocean and back.
+pub const DIAL_GRACE: Duration = Duration::from_millis(150);
+/// Of two v12 peers of our own kind one begins the change to the modern session; the other waits so long for it.
+pub const UPGRADE_WAIT: Duration = Duration::from_secs(2);
+/// A v12 session that a modern one goes on with still takes in what is on its way, for so long.
+pub const V12_RETIRED_LIFE: Duration = Duration::from_secs(3);
+/// Time between two HELLOs, or two PROBEs, of one dial.
 pub const DIAL_PERIOD: Duration = Duration::from_millis(300);
 /// A dial is over, without an answer, so long after its last HELLO.
 pub const DIAL_PATIENCE: Duration = Duration::from_secs(3);
@@ -264,6 +272,47 @@ pub const PATH_ANSWER_WAIT: Duration = Duration::from_secs(3);
 /// Challenges to one address that wait for an answer.
 pub const PATH_IN_FLIGHT: usize = 8;
 
+/// Bytes of our QUIC connection ids: enough that nobody guesses one.
+pub const QUIC_CID_BYTES: usize = 8;
+/// Connection ids remembered per connection: quinn-proto has at most eight in use, as many may be on their way out.
+pub const QUIC_CIDS_PER_CONNECTION: usize = 16;
+/// QUIC datagrams per second that name no connection of ours: each costs a key derivation of some 10 us. Fewer would let
+/// a flood of forged ones shut out everybody else.
+pub const QUIC_FIRST_PACKETS_PER_SECOND: u32 = 20_000;
+/// Handshakes accepted per second from addresses that are proven: each costs 0.3 ms, so this is about a core.
+pub const QUIC_ACCEPTS_PER_SECOND: u32 = 2_500;
+/// Connections of others that have not proven a topic yet, in all and from one IP address.
+pub const QUIC_PENDING_MAX: usize = 256;
+pub const QUIC_PENDING_PER_IP: usize = 64;
+/// PROBEs answered per second, over all addresses, and to one address at once: an answer costs 2 us.
+pub const PROBE_ACKS_PER_SECOND: u32 = 20_000;
+pub const PROBE_ACKS_PER_IP: u32 = 64;
+/// Handshake and first exchange on the control stream have to be done by then.
+pub const QUIC_SETUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of the reason in a close.
+pub const CLOSE_REASON_BYTES: usize = 200;
+/// Bytes of control frames taken from a peer at once and per second; a TOPICS counts `CONTROL_TOPICS_COST` more, because it
+/// is compared with all joined topics.
+pub const CONTROL_BURST_BYTES: u32 = 256 << 10;
+pub const CONTROL_BYTES_PER_SECOND: u32 = 64 << 10;
+pub const CONTROL_TOPICS_COST: u32 = 4 << 10;
+/// Bytes of our own control frames that may wait for a peer that does not read them.
+pub const CONTROL_SEND_BYTES: usize = 256 << 10;
+/// After a keep-alive without traffic the next one comes later: quick to notice a loss while something goes on, then within
+/// the 30 s for which home routers keep a mapping.
+pub const KEEP_ALIVE_SECONDS: [u64; 3] = [5, 12, 25];
+/// Bytes of mesh frames that may wait for a peer: what does not fit is offered again later.
+pub const MESH_SEND_BYTES: usize = 2 << 20;
+/// What an event costs beside its data, bytes: with it empty messages fill the queue too.
+pub const EVENT_COST_BYTES: usize = 64;
+/// Links between a key and a legacy id that are remembered, and for how long.
+pub const PROVEN_LINKS: usize = 4_096;
+pub const PROVEN_LINK_LIFE: Duration = Duration::from_secs(30 * 86_400);
+/// Addresses where we met ourselves that are remembered.
+pub const MIRRORS: usize = 64;
+/// An address where we met ourselves is not dialled again for this time.
+pub const SELF_MET_LIFE: Duration = Duration::from_secs(600);
+
 // ---- Sequence numbers, replay, sending ----
 
 /// Counters behind the newest that are still told apart; older ones are replays.
@@ -306,7 +355,7 @@ pub const ADDR_PROBE_PERIOD: Duration = Duration::from_secs(5);
 /// Addresses dialled for one name or one `connect`.
 pub const ADDRS_PER_DIAL: usize = 8;
 
-/// Per unverified IP address, all ports and sources together: datagrams in `DIAL_BUDGET_WINDOW` (8 HELLO and a PROBE).
+/// Per unverified IP address, all ports and sources together: datagrams in `DIAL_BUDGET_WINDOW` (a whole dial: 6 HELLO and 2 PROBE).
 pub const DIAL_BUDGET_DATAGRAMS: u32 = 9;
 /// The same in bytes.
 pub const DIAL_BUDGET_BYTES: u32 = 400;

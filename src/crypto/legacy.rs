@@ -15,6 +15,12 @@ pub fn legacy_proof(own: &V12Keys, their_public: &[u8; 32], role: Role, exporter
     Some(hmac(&shared, &[b"setowire/13 legacy", &[role.byte()], exporter]).whole())
 }
 
+/// Whether `claimed` is the proof that the peer in `role` owes us.
+pub fn legacy_fits(own: &V12Keys, theirs: &[u8; 32], role: Role, exporter: &[u8; 32], claimed: &[u8; 32]) -> bool {
+    own.agree(theirs)
+        .is_some_and(|shared| hmac(&shared, &[b"setowire/13 legacy", &[role.byte()], exporter]).fits(claimed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

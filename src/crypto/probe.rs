@@ -22,6 +22,11 @@ pub fn probe_target(key: &[u8; 32], nonce: &[u8; 16]) -> [u8; 16] {
     hmac(key, &[b"setowire/13 probe", nonce]).cut()
 }
 
+/// Whether a PROBE with this target means the peer with this key.
+pub fn is_meant(key: &[u8; 32], nonce: &[u8; 16], target: &[u8; 16]) -> bool {
+    hmac(key, &[b"setowire/13 probe", nonce]).fits(target)
+}
+
 /// Makes and checks cookies.
 pub struct Cookies {
     secret: Zeroizing<[u8; 32]>,

@@ -42,6 +42,10 @@ pub const SETOWIRE_ERR_RESOLVE: i32 = -102;
 pub const SETOWIRE_ERR_BAD_KEY: i32 = -200;
 /// The message is larger than this peer can take.
 pub const SETOWIRE_ERR_TOO_LARGE: i32 = -300;
+/// The other side broke the protocol, or says that we did.
+pub const SETOWIRE_ERR_PROTOCOL: i32 = -301;
+/// The session with this peer has no such thing (datagrams and streams over p2p-v12).
+pub const SETOWIRE_ERR_NOT_SUPPORTED: i32 = -302;
 
 const _: () = {
     assert!(SETOWIRE_ERR_INVALID == Code::Invalid as i32);
@@ -61,7 +65,9 @@ const _: () = {
     assert!(SETOWIRE_ERR_RESOLVE == Code::Resolve as i32);
     assert!(SETOWIRE_ERR_BAD_KEY == Code::BadKey as i32);
     assert!(SETOWIRE_ERR_TOO_LARGE == Code::TooLarge as i32);
-    assert!(Code::ALL.len() == 17);
+    assert!(SETOWIRE_ERR_PROTOCOL == Code::Protocol as i32);
+    assert!(SETOWIRE_ERR_NOT_SUPPORTED == Code::NotSupported as i32);
+    assert!(Code::ALL.len() == 19);
 };
 
 /// Copies the text of the last call that failed on this thread. A call that succeeds leaves it alone.
@@ -130,6 +136,8 @@ const fn texts(code: Code) -> (&'static CStr, &'static CStr) {
         Code::Resolve => (c"RESOLVE", c"the name could not be resolved"),
         Code::BadKey => (c"BAD_KEY", c"the key does not match"),
         Code::TooLarge => (c"TOO_LARGE", c"the message is too large for this peer"),
+        Code::Protocol => (c"PROTOCOL", c"the protocol was broken"),
+        Code::NotSupported => (c"NOT_SUPPORTED", c"the session with this peer cannot do that"),
     }
 }
 

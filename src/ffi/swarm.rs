@@ -178,7 +178,7 @@ pub unsafe extern "C" fn setowire_swarm_connect(
             u32::MAX => Some(Duration::MAX),
             ms => Some(Duration::from_millis(ms.into())),
         };
-        op.set(swarm.connect(addr, timeout, tag)?.0);
+        op.set(swarm.connect(addr, None, timeout, tag)?.0);
         Ok(0)
     })
 }

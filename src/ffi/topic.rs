@@ -32,7 +32,7 @@ pub unsafe extern "C" fn setowire_swarm_join(
         let swarm = handle::get(swarm)?;
         // SAFETY: the header asks for `len` readable bytes.
         let topic = unsafe { pointer::array(topic, len, "topic")? };
-        topic_id.set(swarm.join(topic)?.0);
+        topic_id.set(swarm.join(topic, None)?.0);
         Ok(0)
     })
 }

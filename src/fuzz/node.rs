@@ -132,10 +132,10 @@ impl Run {
             .collect();
         let ports = LocalPorts { v4: Some(4_000), v6: Some(4_000) };
         let config = Config { max_peers: 5, ..Config::default() };
-        let node = Node::new(&config, identity, ports, [9; 32], now);
+        let node = Node::new(&config, identity, ports, [9; 32], now).expect("the configuration is valid");
         let mut run = Run { node, now, keys, counter: 0, last_query: 0 };
         run.interfaces(3);
-        run.node.join(now, TOPIC).expect("the first join works");
+        run.node.join(now, TOPIC, None).expect("the first join works");
         run.drain();
         run
     }
@@ -165,13 +165,13 @@ impl Run {
                     n => address(n).to_string(),
                 };
                 let limit = Some(Duration::from_millis(script.u16().into()));
-                drop(self.node.connect(now, &target, limit, script.u8().into()));
+                drop(self.node.connect(now, &target, None, limit, script.u8().into()));
             }
             step::CLOSE_PEER => {
                 let peer = self.peer(script.u8());
                 drop(self.node.close_peer(now, peer));
             }
-            step::JOIN => drop(self.node.join(now, [script.u8() % 8; 32])),
+            step::JOIN => drop(self.node.join(now, [script.u8() % 8; 32], None)),
             step::LEAVE => drop(self.node.leave(now, &[script.u8() % 8; 32])),
             step::INTERFACES => self.interfaces(script.u8()),
             step::ACCEPTING => self.node.set_accepting(now, script.u8() & 1 == 1),

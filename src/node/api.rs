@@ -5,6 +5,7 @@
 //! caller takes `Node::poll_output` until it returns nothing, and `Node::poll_transmit`
 //! while the network takes datagrams. Time comes in as `Now`; nothing here reads a clock.
 
+use crate::crypto::tls::Suite;
 use crate::error::Code;
 use bytes::{Bytes, BytesMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -56,6 +57,34 @@ pub struct TopicId(pub u64);
 /// Names an operation in progress; never reused, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OpId(pub u64);
+
+/// Names a stream to or from a peer; never reused, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId(pub u64);
+
+/// What happened to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamChange {
+    /// The peer opened it.
+    Opened,
+    /// A read that found too little may find more, or the end.
+    Readable,
+    /// A write that was not taken in full may be taken now, or fails because the peer stopped reading.
+    Writable,
+    /// Both directions are done: the last of this stream. The code of the peer's reset, if it sent one.
+    Closed { reset: Option<u64> },
+}
+
+/// What a read of a stream found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamRead {
+    /// Bytes that were handed over.
+    pub bytes: usize,
+    /// The peer finished: nothing follows.
+    pub finished: bool,
+    /// The peer reset its direction, with this code: nothing follows, and something may be missing.
+    pub reset: Option<u64>,
+}
 
 /// A topic: 32 bytes, by custom the SHA-256 of a name.
 pub type Topic = [u8; 32];
@@ -121,6 +150,32 @@ impl Family {
     }
 }
 
+/// The kind of session with a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Session {
+    /// The wire of the old peers: no forward secrecy, and what it can be made to do by others is in the threat model.
+    V12,
+    /// `setowire/13`: QUIC, both keys proven.
+    Quic,
+}
+
+impl Session {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Session::V12 => "p2p-v12",
+            Session::Quic => "setowire/13",
+        }
+    }
+
+    /// How safe it is, in one word.
+    pub const fn security(self) -> &'static str {
+        match self {
+            Session::V12 => "legacy",
+            Session::Quic => "tls1.3",
+        }
+    }
+}
+
 /// What is known of a connected peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerInfo {
@@ -129,6 +184,13 @@ pub struct PeerInfo {
     pub key: Option<[u8; 32]>,
     /// SHA-256 of the v12 key, first 20 bytes.
     pub legacy_id: Option<[u8; 20]>,
+    pub session: Session,
+    /// The TLS suite of a modern session; old ones always use ChaCha20-Poly1305.
+    pub suite: Option<Suite>,
+    /// Topics that both sides proved to have joined. Over p2p-v12 nobody can know.
+    pub topics: Vec<TopicId>,
+    /// The connection was asked for by address or key and needs no topic.
+    pub explicit: bool,
     /// The address that data goes to.
     pub address: SocketAddr,
     /// All addresses it is known under, the one in use first.
@@ -175,6 +237,10 @@ pub enum Event {
     /// A message. `clear`: it came unencrypted and anyone may have written it. `broadcast`: it was sent to a topic,
     /// and `peer` is the neighbour that passed it on.
     Message { peer: PeerId, data: Bytes, clear: bool, broadcast: Option<Broadcast> },
+    /// A datagram of a peer.
+    Datagram { peer: PeerId, data: Bytes },
+    /// Something happened to a stream.
+    Stream { peer: PeerId, stream: StreamId, change: StreamChange },
     /// A send to this peer was refused with `WouldBlock`; there is room again.
     Writable { peer: PeerId },
     /// An operation ended: `code` is none on success.

@@ -2,30 +2,35 @@
 
 use super::{Closing, Node};
 use crate::config::{limits, split_host_port};
-use crate::crypto::topic::TopicKey;
 use crate::error::{Code, Error, Result};
 use crate::mesh::flood::content_id;
 use crate::node::api::*;
+use crate::node::topics::Name;
+use crate::path::reconnect::Whom;
+use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 impl Node {
-    /// Joins a topic: it is announced, looked for, and known peers and seeds are dialled.
-    pub fn join(&mut self, now: Now, topic: Topic) -> Result<TopicId> {
+    /// Joins a topic: it is announced, looked for, and known peers and seeds are dialled. With a secret only those
+    /// who have it too can find it, or learn that we joined it.
+    pub fn join(&mut self, now: Now, topic: Topic, secret: Option<[u8; 32]>) -> Result<TopicId> {
         self.check_open()?;
         if self.topics.len() >= limits::TOPICS_MAX {
             let detail = format!("topic: {} are joined, that is the limit; leave one", limits::TOPICS_MAX);
             return Err(Error::new(Code::WouldBlock, detail));
         }
         let first = self.topics.is_empty();
-        let id = TopicId(self.next_id());
-        self.topics.insert(id, topic);
-        if let Some(lan) = &mut self.lan {
-            lan.join(now, &TopicKey::public(&topic), Some(&topic));
+        let (id, name) = (TopicId(self.next_id()), Name::new(topic, secret));
+        if let Some(no) = self.topics.add(id, &name) {
+            self.quic.join(no, name.joined());
+            if let Some(lan) = &mut self.lan {
+                lan.join(now, &name.key(), (!name.is_private()).then_some(&topic));
+            }
         }
         if first {
             for entry in self.cache.newest() {
-                self.dial(now, entry.addr, Source::Cache, entry.wire_id(), None);
+                self.dial(now, entry.addr, Source::Cache, entry.wire_id().map(Whom::Legacy), None);
             }
             self.dial_seeds(now);
         }
@@ -33,35 +38,47 @@ impl Node {
         Ok(id)
     }
 
-    /// Leaves a topic with all its sessions. Connections stay.
-    pub fn leave(&mut self, _now: Now, topic: &Topic) -> Result<()> {
+    /// Leaves a topic with all its sessions, those with a secret too. Connections stay.
+    pub fn leave(&mut self, now: Now, topic: &Topic) -> Result<()> {
         self.check_open()?;
-        let before = self.topics.len();
-        self.topics.retain(|_, joined| joined != topic);
-        if self.topics.len() == before {
+        let sessions = self.topics.sessions_of(topic);
+        if sessions.is_empty() {
             return Err(Error::new(Code::NotFound, "topic: it is not joined"));
         }
-        self.left(topic);
-        Ok(())
+        sessions.into_iter().try_for_each(|id| self.close_topic(now, id))
     }
 
     /// Ends one session of a topic; with the last one the topic is left.
-    pub fn close_topic(&mut self, _now: Now, id: TopicId) -> Result<()> {
+    pub fn close_topic(&mut self, now: Now, id: TopicId) -> Result<()> {
         self.check_open()?;
         let gone = Error::new(Code::NotFound, format!("topic_id: {} is not joined", id.0));
-        let topic = self.topics.remove(&id).ok_or(gone)?;
-        if !self.topics.values().any(|joined| *joined == topic) {
-            self.left(&topic);
+        if let Some((name, no)) = self.topics.remove(id).ok_or(gone)? {
+            self.with_quic(now, |quic, env| quic.leave(env, no));
+            if let Some(lan) = &mut self.lan {
+                lan.leave(&name.key());
+            }
+            if self.topics.is_empty() {
+                self.next_seeds = None;
+            }
+            self.follow(now);
         }
         Ok(())
     }
 
     pub fn topics(&self) -> Vec<TopicId> {
-        self.topics.keys().copied().collect()
+        self.topics.ids()
     }
 
-    /// Dials `host:port`. `timeout` none: the default; `Duration::MAX`: none.
-    pub fn connect(&mut self, now: Now, target: &str, timeout: Option<Duration>, tag: u64) -> Result<OpId> {
+    /// Dials `host:port`. `timeout` none: the default; `Duration::MAX`: none. `key`: only this peer may answer,
+    /// and only over a modern session.
+    pub fn connect(
+        &mut self,
+        now: Now,
+        target: &str,
+        key: Option<[u8; 32]>,
+        timeout: Option<Duration>,
+        tag: u64,
+    ) -> Result<OpId> {
         self.check_open()?;
         let (host, port) = split_host_port(target).map_err(|e| Error::invalid(format!("addr: {}", e.detail)))?;
         if self.ops.is_full() {
@@ -74,7 +91,7 @@ impl Node {
         }
         let op = OpId(self.next_id());
         let deadline = now.mono.checked_add(timeout.unwrap_or(limits::CONNECT_TIMEOUT));
-        self.ops.begin(op, tag, target, deadline);
+        self.ops.begin(op, tag, target, key, deadline);
         match address {
             Some(address) => self.dial_all(now, &[address], Source::Connect, Some(op)),
             None => self.resolve(host, port, Source::Connect, Some(op)),
@@ -99,7 +116,7 @@ impl Node {
     pub fn send(&mut self, now: Now, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
         self.check_open()?;
         let content = self.may_come_back().then(|| content_id(&data));
-        self.with_v12(now, |v12, env| v12.send(env, peer, data, tag))?;
+        self.deliver_to(now, peer, data.into(), tag)?;
         if let Some(content) = content {
             self.flood.sent(content, Some(peer), now.mono);
         }
@@ -119,31 +136,12 @@ impl Node {
             self.flood.sent(content_id(data), None, now.mono);
         }
         let mut reached = 0;
-        for peer in self.v12.peers() {
-            reached += usize::from(self.with_v12(now, |v12, env| v12.send(env, peer, data.to_vec(), 0)).is_ok());
+        let data = Bytes::copy_from_slice(data);
+        for peer in self.peers() {
+            reached += usize::from(self.deliver_to(now, peer, data.clone(), 0).is_ok());
         }
         self.follow(now);
         Ok(reached)
-    }
-
-    /// Says goodbye to a peer. It may come back unless nobody looks for it.
-    pub fn close_peer(&mut self, now: Now, peer: PeerId) -> Result<()> {
-        self.with_v12(now, |v12, env| v12.close(env, peer))?;
-        self.follow(now);
-        Ok(())
-    }
-
-    /// Bytes that wait for a peer.
-    pub fn buffered(&self, peer: PeerId) -> Result<usize> {
-        self.v12.buffered(peer)
-    }
-
-    pub fn peers(&self) -> Vec<PeerId> {
-        self.v12.peers()
-    }
-
-    pub fn peer_info(&self, peer: PeerId) -> Option<PeerInfo> {
-        self.v12.info(peer)
     }
 
     pub fn info(&self) -> NodeInfo {
@@ -159,6 +157,7 @@ impl Node {
     pub fn stats(&self) -> Stats {
         let mut stats = self.session.stats;
         self.v12.gauges(&mut stats);
+        self.quic.gauges(&mut stats);
         stats.dials = self.dialer.len() as u64;
         stats.ops = self.ops.len() as u64;
         stats.topics = self.topics.len() as u64;
@@ -171,7 +170,7 @@ impl Node {
             return;
         }
         self.lan = None;
-        self.v12.set_accepting(false);
+        self.set_accepting(now, false);
         self.topics.clear();
         self.reconnect.clear();
         self.next_seeds = None;
@@ -186,12 +185,17 @@ impl Node {
     /// Ends what is draining when it is drained, or has to be.
     pub(super) fn finish_closing(&mut self, now: Now) {
         match self.closing {
-            Closing::Draining(until) if self.v12.is_idle() || until <= now.mono => {}
+            Closing::Draining(until) if (self.v12.is_idle() && self.quic.is_idle()) || until <= now.mono => {}
             _ => return,
         }
         for peer in self.v12.peers() {
             // The peer is there: it was listed just now.
             let _ = self.with_v12(now, |v12, env| v12.close(env, peer));
+        }
+        self.with_quic(now, |quic, env| quic.close_all(env));
+        // The goodbyes leave with what still may.
+        while let Some(transmit) = self.quic.poll_transmit(now, &mut self.session) {
+            self.session.transmits.push_back(transmit);
         }
         self.follow(now);
         if let Some(json) = self.cache.hand_out() {
@@ -199,15 +203,6 @@ impl Node {
         }
         self.closing = Closing::Closed;
         self.event(Event::Closed { code: None, detail: String::new() });
-    }
-
-    fn left(&mut self, topic: &Topic) {
-        if let Some(lan) = &mut self.lan {
-            lan.leave(&TopicKey::public(topic));
-        }
-        if self.topics.is_empty() {
-            self.next_seeds = None;
-        }
     }
 
     /// With two links or more a flood may bring a message of ours back.

@@ -3,11 +3,12 @@
 use super::{Closing, Node};
 use crate::bucket::Bucket;
 use crate::config::{limits, split_host_port};
-use crate::crypto::identity::WireId;
 use crate::discovery::Hint;
 use crate::error::Code;
 use crate::mesh::flood::{Link, content_id};
 use crate::node::api::*;
+use crate::path::dial::Target;
+use crate::path::reconnect::Whom;
 use crate::path::{is_dialable, scope};
 use crate::session::{Ended, SessionEvent};
 use bytes::Bytes;
@@ -27,12 +28,17 @@ impl Node {
                         }
                     }
                 }
-                SessionEvent::Updated { peer } => {
-                    if let Some(info) = self.v12.info(peer) {
-                        self.remember(now, &info);
-                        self.event(Event::Update(Box::new(info)));
-                    }
+                SessionEvent::Updated { peer } => self.updated(now, peer),
+                SessionEvent::Agreed { index, legacy } => self.agreed(now, index, legacy),
+                SessionEvent::Legacy { peer, id } => self.linked(now, peer, id),
+                SessionEvent::Shared { peer } => self.updated(now, peer),
+                SessionEvent::Received { peer, data } => {
+                    self.session.stats.messages_received += 1;
+                    self.event(Event::Message { peer, data, clear: false, broadcast: None });
                 }
+                SessionEvent::Datagram { peer, data } => self.event(Event::Datagram { peer, data }),
+                SessionEvent::Stream { peer, stream, change } => self.event(Event::Stream { peer, stream, change }),
+                SessionEvent::Mesh { .. } => {}
                 SessionEvent::Message { peer, data, clear, forward } => self.message(now, peer, data, clear, forward),
                 SessionEvent::Hinted { peer, hint } => self.hinted(now, peer, hint),
                 SessionEvent::Sent { tag: 0, .. } => {}
@@ -48,10 +54,14 @@ impl Node {
 
     /// Dials what a source found, unless it is connected already.
     pub(super) fn hint(&mut self, now: Now, hint: Hint) {
-        match hint.id.and_then(|id| self.v12.by_id(&id)) {
+        let by_key = hint.key.and_then(|key| self.quic.by_key(&key));
+        let peer = by_key.or_else(|| hint.id.and_then(|id| self.by_wire_id(&id)));
+        match peer {
+            Some(peer) if self.quic.holds(peer) => self.with_quic(now, |quic, env| quic.hint(env, peer, hint.addr)),
             Some(peer) => self.with_v12(now, |v12, env| v12.hint(env, peer, hint.addr)),
             None => {
-                self.dial(now, hint.addr, hint.source, hint.id, None);
+                let whom = hint.key.map(Whom::Key).or(hint.id.map(Whom::Legacy));
+                self.dial(now, hint.addr, hint.source, whom, None);
             }
         }
     }
@@ -62,16 +72,17 @@ impl Node {
         now: Now,
         addr: SocketAddr,
         source: Source,
-        expected: Option<WireId>,
+        whom: Option<Whom>,
         op: Option<OpId>,
     ) -> bool {
         let bound = if addr.is_ipv4() { self.ports.v4 } else { self.ports.v6 };
-        let own = expected == Some(self.identity.v12().wire_id());
-        let connected = match expected {
-            Some(id) => self.v12.by_id(&id).is_some(),
-            None => self.v12.by_addr(&addr).is_some(),
+        let (own, connected) = match whom {
+            Some(Whom::Legacy(id)) => (id == self.identity.v12().wire_id(), self.by_wire_id(&id).is_some()),
+            Some(Whom::Key(key)) => (key == self.identity.key(), self.quic.by_key(&key).is_some()),
+            None => (false, self.by_addr(&addr).is_some()),
         };
-        let full = if source.is_chosen() { self.v12.is_packed() } else { self.v12.is_full() };
+        let own = own || self.quic.is_mirror(&addr);
+        let full = if source.is_chosen() { self.is_packed() } else { self.is_full() };
         // What others say fills the table of dials only so far: the application's own dials have room.
         let heard = matches!(source, Source::Lan | Source::Pex) && self.dialer.len() >= limits::DIALS_HEARD_MAX;
         let open = self.closing == Closing::Open;
@@ -79,7 +90,15 @@ impl Node {
             return false;
         }
         let before = self.dialer.len();
-        let started = self.dialer.start(now.mono, addr, source, expected, op);
+        let (expected, key) = match whom {
+            Some(Whom::Legacy(id)) => (Some(id), self.proven.key_of(&id, now.unix_us)),
+            Some(Whom::Key(key)) => (None, Some(key)),
+            None => (None, None),
+        };
+        // A peer that is known to be modern is not asked in the old way.
+        let modern = !self.legacy || key.is_some();
+        let target = Target { addr, source, expected, key, continues: None, modern };
+        let started = self.dialer.start(now.mono, target, op);
         self.session.stats.dials_started += u64::from(self.dialer.len() > before);
         started
     }
@@ -87,11 +106,16 @@ impl Node {
     /// Dials the addresses of one name; its operation ends with the first answer.
     pub(super) fn dial_all(&mut self, now: Now, addrs: &[SocketAddr], source: Source, op: Option<OpId>) {
         let mut started = 0;
+        let whom = op.and_then(|op| self.ops.get(op)?.key).map(Whom::Key);
         for addr in addrs.iter().take(limits::ADDRS_PER_DIAL) {
-            match (self.v12.by_addr(addr), op) {
+            let there = match whom {
+                Some(Whom::Key(key)) => self.quic.by_key(&key),
+                _ => self.by_addr(addr),
+            };
+            match (there, op) {
                 (Some(peer), Some(op)) => return self.finish_op(op, Ok(peer)),
                 (Some(_), None) => {}
-                (None, _) => started += usize::from(self.dial(now, *addr, source, None, op)),
+                (None, _) => started += usize::from(self.dial(now, *addr, source, whom, op)),
             }
         }
         let Some(op) = op else { return };
@@ -101,8 +125,8 @@ impl Node {
         if started == 0 {
             let (code, why) = if addrs.is_empty() {
                 (Code::Resolve, "the name has no address".to_owned())
-            } else if self.v12.is_packed() {
-                (Code::Refused, self.v12.why_full())
+            } else if self.is_packed() {
+                (Code::Refused, self.why_full())
             } else {
                 (Code::Unreachable, "no address that can be dialled from here".to_owned())
             };
@@ -119,7 +143,7 @@ impl Node {
     /// Dials the configured seeds, and again later while nobody is connected.
     pub(super) fn dial_seeds(&mut self, now: Now) {
         self.next_seeds = (!self.seeds.is_empty()).then_some(now.mono + limits::SEED_RETRY);
-        if !self.v12.peers().is_empty() {
+        if !self.peers().is_empty() {
             return;
         }
         for seed in self.seeds.clone() {
@@ -139,6 +163,7 @@ impl Node {
     pub(super) fn finish_op(&mut self, op: OpId, result: Result<PeerId, (Code, String)>) {
         let Some(done) = self.ops.take(op) else { return };
         self.dialer.cancel(op);
+        self.quic.forget_op(op);
         let (peer, code, detail) = match result {
             Ok(peer) => (Some(peer), None, String::new()),
             Err((code, detail)) => (None, Some(code), detail),
@@ -156,15 +181,21 @@ impl Node {
     }
 
     fn connected(&mut self, now: Now, peer: PeerId) {
-        let Some(info) = self.v12.info(peer) else { return };
-        if let Some(id) = &info.legacy_id {
-            self.reconnect.forget(&crate::crypto::identity::wire_id(id));
-        }
+        let Some(info) = self.peer_info(peer) else { return };
+        whom(&info).iter().for_each(|whom| self.reconnect.forget(whom));
         self.remember(now, &info);
+        self.plan_upgrade(now, &info);
         self.hints
             .insert(peer, Bucket::new(limits::HINTS_PER_PEER_MINUTE, limits::HINTS_PER_PEER_MINUTE / 60, now.mono));
         self.log(Level::Info, || format!("connected to {} ({})", info.address, info.source.name()));
         self.event(Event::Connection(Box::new(info)));
+    }
+
+    fn updated(&mut self, now: Now, peer: PeerId) {
+        if let Some(info) = self.peer_info(peer) {
+            self.remember(now, &info);
+            self.event(Event::Update(Box::new(info)));
+        }
     }
 
     /// Keeps a peer for the next run. Not who dialled us and proved nothing: anyone can be many of those.
@@ -177,11 +208,12 @@ impl Node {
     fn disconnected(&mut self, now: Now, ended: Ended) {
         let Ended { info, code, reason, redial, unsent } = ended;
         self.hints.remove(&info.id);
-        if let Some(id) = &info.legacy_id
+        self.upgrades.set(info.id, None);
+        if let Some(whom) = whom(&info).first()
             && self.closing == Closing::Open
             && !redial.is_empty()
         {
-            self.reconnect.lost(now.mono, crate::crypto::identity::wire_id(id), redial);
+            self.reconnect.lost(now.mono, *whom, redial);
         }
         for tag in unsent {
             self.sent(tag, Some(Code::Closed), format!("not sent: {reason}"));
@@ -207,7 +239,7 @@ impl Node {
 
     /// A peer told of an address: dialled if the peer may tell so much, of so near an address.
     fn hinted(&mut self, now: Now, peer: PeerId, hint: Hint) {
-        let Some(info) = self.v12.info(peer).filter(|info| info.confirmed) else { return };
+        let Some(info) = self.peer_info(peer).filter(|info| info.confirmed) else { return };
         let near = scope(&hint.addr.ip()) < scope(&info.address.ip());
         let allowed = self.hints.get_mut(&peer).is_some_and(|bucket| bucket.take(1, now.mono));
         if near || !allowed || !is_dialable(&hint.addr) {
@@ -220,4 +252,10 @@ impl Node {
     fn sent(&mut self, tag: u64, code: Option<Code>, detail: String) {
         self.event(Event::OpDone { op: OpId(0), tag, peer: None, code, detail });
     }
+}
+
+/// By what a peer is dialled again, the surest first.
+fn whom(info: &PeerInfo) -> Vec<Whom> {
+    let legacy = info.legacy_id.as_ref().map(|id| Whom::Legacy(crate::crypto::identity::wire_id(id)));
+    info.key.map(Whom::Key).into_iter().chain(legacy).collect()
 }

@@ -9,6 +9,9 @@ pub mod api;
 mod app;
 mod follow;
 mod ops;
+mod sessions;
+mod streams;
+mod topics;
 
 pub use api::*;
 
@@ -16,15 +19,16 @@ use crate::config::Config;
 use crate::crypto::identity::Identity;
 use crate::discovery::cache::{self, Cache};
 use crate::discovery::lan::Lan;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Result};
 use crate::mesh::flood::Flood;
 use crate::path::budget::DialBudget;
 use crate::path::dial::{Dialer, Step};
+use crate::path::proven::Proven;
 use crate::path::reconnect::Reconnect;
+use crate::session::Out;
+use crate::session::quic::{self, Quic, send_probe};
 use crate::session::v12::{Options, V12};
-use crate::session::{Env, Out};
-use crate::timers::earlier;
-use crate::wire::handshake::HELLO_BYTES;
+use crate::timers::{Timers, earlier};
 use ops::Ops;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -39,6 +43,10 @@ pub struct Node {
     seeds: Vec<String>,
     rng: ChaCha20Rng,
     v12: V12,
+    quic: Quic,
+    /// Old peers are spoken to.
+    legacy: bool,
+    proven: Proven,
     dialer: Dialer,
     budget: DialBudget,
     reconnect: Reconnect,
@@ -46,13 +54,17 @@ pub struct Node {
     interfaces: Vec<LanInterface>,
     cache: Cache,
     flood: Flood,
-    /// Sessions of topics; several may share a topic.
-    topics: BTreeMap<TopicId, Topic>,
+    topics: topics::Table,
+    /// V12 peers that may turn out to be of our own kind, and when they are asked.
+    upgrades: Timers<PeerId>,
     ops: Ops,
     /// How many more hints a peer may give now.
     hints: BTreeMap<PeerId, crate::bucket::Bucket>,
     next_seeds: Option<Instant>,
     last_id: u64,
+    last_peer: u64,
+    max_peers: usize,
+    accepting: bool,
     closing: Closing,
     session: Out,
     out: VecDeque<Output>,
@@ -69,37 +81,53 @@ enum Closing {
 
 impl Node {
     /// `seed`: randomness for everything this node draws.
-    pub fn new(config: &Config, identity: Identity, ports: LocalPorts, seed: [u8; 32], now: Now) -> Node {
+    pub fn new(config: &Config, identity: Identity, ports: LocalPorts, seed: [u8; 32], now: Now) -> Result<Node> {
         let options = Options {
             max_peers: config.max_peers,
             send_buffer: config.send_buffer,
             clear_fragments: config.clear_fragments,
             persistent: config.seed.is_some(),
         };
+        let modern = quic::Options {
+            send_buffer: config.send_buffer,
+            max_message: config.max_message,
+            accept_explicit: config.accept_explicit,
+            legacy: config.legacy,
+            cipher: config.cipher,
+        };
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let quic = Quic::new(modern, &identity, &mut rng, now)?;
         // The text was checked when it was set.
         let known = config.peer_cache.as_deref().map_or_else(Vec::new, |json| cache::parse(json).unwrap_or_default());
-        Node {
+        Ok(Node {
             lan: config.lan.then(|| Lan::new(&identity, ports, now.unix_us, config.legacy)),
             identity,
             ports,
             seeds: config.seeds.clone(),
-            rng: ChaCha20Rng::from_seed(seed),
+            rng,
             v12: V12::new(options, now),
+            quic,
+            legacy: config.legacy,
+            proven: Proven::default(),
             dialer: Dialer::default(),
             budget: DialBudget::default(),
             reconnect: Reconnect::default(),
             interfaces: Vec::new(),
             cache: Cache::new(known),
             flood: Flood::default(),
-            topics: BTreeMap::new(),
+            topics: topics::Table::default(),
+            upgrades: Timers::default(),
             ops: Ops::default(),
             hints: BTreeMap::new(),
             next_seeds: None,
             last_id: 0,
+            last_peer: 0,
+            max_peers: config.max_peers,
+            accepting: true,
             closing: Closing::Open,
             session: Out::default(),
             out: VecDeque::new(),
-        }
+        })
     }
 
     /// Datagrams came in.
@@ -113,7 +141,15 @@ impl Node {
             self.session.stats.bytes_received += datagram.len() as u64;
             match (datagrams.via, datagram.first()) {
                 (Via::Lan { .. }, _) => self.beacon(now, from, &datagram),
-                (Via::Main, Some(0x01..=0x30 | 0xA1 | 0xA2)) => {
+                (Via::Main, Some(first)) if first & 0x40 != 0 => {
+                    let ecn = datagrams.ecn;
+                    self.with_quic(now, |quic, env| quic.receive(env, from, ecn, datagram));
+                }
+                (Via::Main, Some(0xA3..=0xBF)) => {
+                    self.ours(now, from, &datagram);
+                    self.follow(now);
+                }
+                (Via::Main, Some(0x01..=0x30 | 0xA1 | 0xA2)) if self.legacy => {
                     self.with_v12(now, |v12, env| v12.receive(env, from, &datagram));
                     // What one datagram did is told before the next can undo it.
                     self.follow(now);
@@ -133,7 +169,7 @@ impl Node {
     }
 
     /// The answer to `Output::Resolve`.
-    pub fn handle_resolved(&mut self, now: Now, query: u64, result: Result<Vec<SocketAddr>, String>) {
+    pub fn handle_resolved(&mut self, now: Now, query: u64, result: std::result::Result<Vec<SocketAddr>, String>) {
         let Some(wanted) = self.ops.take_query(query) else { return };
         match result {
             Ok(addrs) => self.dial_all(now, &addrs, wanted.source, wanted.op),
@@ -154,11 +190,15 @@ impl Node {
             return;
         }
         let mut refused = 0;
-        for step in self.dialer.handle_timeout(now.mono, HELLO_BYTES as u32, &mut self.budget, &mut refused) {
+        for step in self.dialer.handle_timeout(now.mono, &mut self.budget, &mut refused) {
             match step {
+                Step::Probe(to, key) => {
+                    let nonce = self.with_quic(now, |_, env| send_probe(env, to, key));
+                    self.dialer.probed(&to, nonce);
+                }
                 Step::Hello(to) => self.with_v12(now, |v12, env| v12.send_hello(env, to)),
                 Step::GivenUp { addr, ops, sent } => {
-                    self.log(Level::Debug, || format!("nobody answered at {addr} ({sent} HELLO sent)"));
+                    self.log(Level::Debug, || format!("nobody answered at {addr} ({sent} datagrams sent)"));
                     for op in ops {
                         self.dial_failed(op, Code::Unreachable, format!("nobody answered at {addr}"));
                     }
@@ -167,13 +207,15 @@ impl Node {
         }
         self.session.stats.dials_refused_by_budget += refused;
         self.with_v12(now, |v12, env| v12.handle_timeout(env));
+        self.with_quic(now, |quic, env| quic.handle_timeout(env));
+        self.upgrade_due(now);
         if let Some(lan) = &mut self.lan {
             let beacons = lan.handle_timeout(now, &mut self.rng);
             self.session.transmits.extend(beacons);
         }
-        for (id, addrs) in self.reconnect.handle_timeout(now.mono) {
+        for (whom, addrs) in self.reconnect.handle_timeout(now.mono) {
             for addr in addrs {
-                self.dial(now, addr, Source::Reconnect, Some(id), None);
+                self.dial(now, addr, Source::Reconnect, Some(whom), None);
             }
         }
         for (op, detail) in self.ops.take_expired(now.mono) {
@@ -191,14 +233,23 @@ impl Node {
     }
 
     /// What the node wants done next; nothing: ask again after the next input.
-    pub fn poll_output(&mut self, _now: Now) -> Option<Output> {
+    pub fn poll_output(&mut self, now: Now) -> Option<Output> {
+        if self.out.is_empty() && self.quic.has_work() {
+            self.with_quic(now, |quic, env| quic.work(env));
+            self.follow(now);
+            self.finish_closing(now);
+        }
         self.out.pop_front()
     }
 
     /// What is to be sent next. `room`: the network takes more at once; false: only what cannot wait with its
     /// session, which then sends no faster than the network does. Nothing: ask again after the next input.
-    pub fn poll_transmit(&mut self, _now: Now, _room: bool) -> Option<Transmit> {
-        let transmit = self.session.transmits.pop_front()?;
+    pub fn poll_transmit(&mut self, now: Now, room: bool) -> Option<Transmit> {
+        let transmit = match self.session.transmits.pop_front() {
+            Some(transmit) => transmit,
+            None if room => self.quic.poll_transmit(now, &mut self.session)?,
+            None => return None,
+        };
         self.session.stats.datagrams_sent += transmit.count() as u64;
         self.session.stats.bytes_sent += transmit.bytes.len() as u64;
         Some(transmit)
@@ -217,6 +268,8 @@ impl Node {
             Closing::Open => self.next_seeds,
         };
         at = earlier(at, self.v12.poll_deadline());
+        at = earlier(at, self.quic.poll_deadline());
+        at = earlier(at, self.upgrades.next());
         at = earlier(at, self.dialer.poll_deadline());
         at = earlier(at, self.lan.as_ref().and_then(Lan::poll_deadline));
         at = earlier(at, self.reconnect.poll_deadline());
@@ -226,7 +279,14 @@ impl Node {
 
     /// False: the event queue has no reserved room left; no new connection is made until it is true again.
     pub fn set_accepting(&mut self, _now: Now, accepting: bool) {
-        self.v12.set_accepting(accepting && self.closing == Closing::Open);
+        self.accepting = accepting && self.closing == Closing::Open;
+        self.v12.set_accepting(self.accepting);
+        self.quic.set_accepting(self.accepting);
+    }
+
+    /// How many bytes of events are taken now. With none left, modern sessions hold their peers back.
+    pub fn set_room(&mut self, bytes: usize) {
+        self.quic.set_room(bytes);
     }
 
     /// The last event has been put out.
@@ -237,26 +297,13 @@ impl Node {
     /// A datagram on the multicast socket: a beacon of somebody, or nothing.
     fn beacon(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
         match self.lan.as_mut().map(|lan| lan.handle_datagram(now, from, bytes)) {
-            // Who announces a key is met by a modern session only, never by a HELLO.
-            Some(Ok(Some(hint))) if hint.key.is_none() => {
+            Some(Ok(Some(hint))) => {
                 self.hint(now, hint);
                 self.handle_timeout(now);
             }
-            Some(Ok(_)) => {}
+            Some(Ok(None)) => {}
             Some(Err(_)) | None => self.session.stats.datagrams_rejected += 1,
         }
-    }
-
-    fn with_v12<T>(&mut self, now: Now, call: impl FnOnce(&mut V12, &mut Env<'_>) -> T) -> T {
-        let mut env = Env {
-            now,
-            keys: self.identity.v12(),
-            rng: &mut self.rng,
-            dialer: &mut self.dialer,
-            budget: &mut self.budget,
-            out: &mut self.session,
-        };
-        call(&mut self.v12, &mut env)
     }
 
     fn event(&mut self, event: Event) {
@@ -267,7 +314,7 @@ impl Node {
         self.out.push_back(Output::Log { level, text: text() });
     }
 
-    fn check_open(&self) -> Result<(), Error> {
+    fn check_open(&self) -> Result<()> {
         match self.closing {
             Closing::Open => Ok(()),
             _ => Err(Error::new(Code::Closed, "swarm: it is closed; make a new one")),

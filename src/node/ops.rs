@@ -12,6 +12,8 @@ use std::time::Instant;
 pub struct Op {
     pub tag: u64,
     pub target: String,
+    /// The key that must answer.
+    pub key: Option<[u8; 32]>,
     deadline: Option<Instant>,
     /// Dials that may still succeed, and why the last one that failed did.
     pub dials: usize,
@@ -37,8 +39,8 @@ impl Ops {
         self.ops.len() >= OPS_MAX || self.queries.len() >= OPS_MAX
     }
 
-    pub fn begin(&mut self, id: OpId, tag: u64, target: &str, deadline: Option<Instant>) {
-        self.ops.insert(id, Op { tag, target: target.to_owned(), deadline, dials: 0 });
+    pub fn begin(&mut self, id: OpId, tag: u64, target: &str, key: Option<[u8; 32]>, deadline: Option<Instant>) {
+        self.ops.insert(id, Op { tag, target: target.to_owned(), key, deadline, dials: 0 });
     }
 
     pub fn get(&mut self, id: OpId) -> Option<&mut Op> {

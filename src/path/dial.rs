@@ -1,14 +1,19 @@
-//! Dials in progress: up to eight HELLOs to an address, 300 ms apart, until it answers.
+//! Dials in progress: a PROBE to an address, and HELLOs after it where old peers may answer.
 //!
-//! Each send must pass the dial budget; a refused one waits for it. A dial ends by
-//! an answer, by patience running out, or by its owner. It remembers how the address
-//! became known and which operations wait for it.
+//! A PROBE finds our own kind and is unknown to old peers. If it is not answered within a short
+//! grace, up to six HELLOs follow, 300 ms apart, and a second PROBE among them. A dial that may only end in a modern session (legacy off, or a
+//! peer proven to be modern) sends PROBEs alone. Each send must pass the dial budget;
+//! a refused one waits for it. A dial ends by an answer, by patience running out, or by its
+//! owner; once a PROBE is answered the QUIC connection decides. It remembers how the
+//! address became known and which operations wait for it.
 
-use crate::config::limits::{DIAL_PATIENCE, DIAL_PERIOD, DIAL_TRIES, DIALS_MAX};
+use crate::config::limits::{DIAL_GRACE, DIAL_PATIENCE, DIAL_PERIOD, DIAL_PROBES, DIAL_TRIES, DIALS_MAX};
 use crate::crypto::identity::WireId;
-use crate::node::api::{OpId, Source};
+use crate::node::api::{OpId, PeerId, Source};
 use crate::path::budget::DialBudget;
 use crate::timers::Timers;
+use crate::wire::handshake::HELLO_BYTES;
+use crate::wire::v13::probe::PROBE_BYTES;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -17,18 +22,41 @@ use std::time::Instant;
 #[derive(Debug, Clone)]
 pub struct Dial {
     pub source: Source,
-    /// Whom the hint named, if anyone.
+    /// The id of the old wire that the hint named, if any.
     pub expected: Option<WireId>,
+    /// The key that must answer, if it is known.
+    pub key: Option<[u8; 32]>,
     pub started: Instant,
     /// Operations that end with this dial.
     pub ops: Vec<OpId>,
-    sent: u32,
+    /// The v12 session that a modern one is to go on with.
+    pub continues: Option<PeerId>,
+    /// Only our own kind may answer.
+    modern: bool,
+    probes: Vec<[u8; 16]>,
+    hellos: u32,
+    /// A PROBE was answered: QUIC has begun.
+    answered: bool,
     refused: bool,
+}
+
+/// Whom to dial, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    pub addr: SocketAddr,
+    pub source: Source,
+    pub expected: Option<WireId>,
+    pub key: Option<[u8; 32]>,
+    /// The v12 session that a modern one is to go on with.
+    pub continues: Option<PeerId>,
+    pub modern: bool,
 }
 
 /// What became of dials whose time came.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Send a PROBE there, with a nonce that `probed` is told.
+    Probe(SocketAddr, Option<[u8; 32]>),
     /// Send a HELLO there.
     Hello(SocketAddr),
     /// Nobody answered.
@@ -42,27 +70,53 @@ pub struct Dialer {
     timers: Timers<SocketAddr>,
 }
 
+impl Dial {
+    fn sent(&self) -> u32 {
+        self.hellos.saturating_add(self.probes.len() as u32)
+    }
+
+    /// What is sent next, its size and the wait after it.
+    fn next(&self) -> Option<(bool, usize, std::time::Duration)> {
+        match (self.modern, self.probes.len() as u32, self.hellos) {
+            (false, 0, _) => Some((true, PROBE_BYTES, DIAL_GRACE)),
+            // Either may have been lost.
+            (false, 1, 2) => Some((true, PROBE_BYTES, DIAL_PERIOD)),
+            (true, sent, _) if sent < DIAL_PROBES => Some((true, PROBE_BYTES, DIAL_PERIOD)),
+            (false, _, sent) if sent < DIAL_TRIES => Some((false, HELLO_BYTES, DIAL_PERIOD)),
+            _ => None,
+        }
+    }
+}
+
 impl Dialer {
     /// Begins a dial, or joins the one in progress. False: too many dials.
-    pub fn start(
-        &mut self,
-        now: Instant,
-        addr: SocketAddr,
-        source: Source,
-        expected: Option<WireId>,
-        op: Option<OpId>,
-    ) -> bool {
+    pub fn start(&mut self, now: Instant, target: Target, op: Option<OpId>) -> bool {
+        let Target { addr, source, expected, key, continues, modern } = target;
         if !self.dials.contains_key(&addr) {
             if self.dials.len() >= DIALS_MAX {
                 return false;
             }
-            let dial = Dial { source, expected, started: now, ops: Vec::new(), sent: 0, refused: false };
+            let dial = Dial {
+                source,
+                expected,
+                key,
+                started: now,
+                ops: Vec::new(),
+                continues,
+                modern,
+                probes: Vec::new(),
+                hellos: 0,
+                answered: false,
+                refused: false,
+            };
             self.dials.insert(addr, dial);
             self.timers.set(addr, Some(now));
         }
         if let Some(dial) = self.dials.get_mut(&addr) {
             dial.ops.extend(op);
             dial.expected = dial.expected.or(expected);
+            // A key that somebody merely announced does not bind a dial that the application asked for.
+            dial.key = dial.key.or(key.filter(|_| dial.ops.is_empty()));
         }
         true
     }
@@ -74,12 +128,40 @@ impl Dialer {
 
     /// We sent a HELLO there and wait for the answer.
     pub fn awaits(&self, addr: &SocketAddr) -> bool {
-        self.dials.get(addr).is_some_and(|dial| dial.sent > 0)
+        self.dials.get(addr).is_some_and(|dial| dial.hellos > 0 && !dial.answered)
+    }
+
+    /// A PROBE of ours was answered there, and QUIC decides the dial.
+    pub fn is_answered(&self, addr: &SocketAddr) -> bool {
+        self.dials.get(addr).is_some_and(|dial| dial.answered)
     }
 
     /// A peer with this id is being dialled somewhere.
     pub fn expects(&self, id: &WireId) -> bool {
         self.dials.values().any(|dial| dial.expected.as_ref() == Some(id))
+    }
+
+    /// A PROBE with this nonce left.
+    pub fn probed(&mut self, addr: &SocketAddr, nonce: [u8; 16]) {
+        if let Some(dial) = self.dials.get_mut(addr) {
+            dial.probes.push(nonce);
+        }
+    }
+
+    /// A PROBE was answered from this address: the dial it belongs to, the first time.
+    pub fn answer(&mut self, addr: &SocketAddr, nonce: &[u8; 16]) -> Option<&Dial> {
+        let dial = self.dials.get_mut(addr).filter(|dial| !dial.answered && dial.probes.contains(nonce))?;
+        dial.answered = true;
+        self.timers.set(*addr, None);
+        Some(dial)
+    }
+
+    /// The peer at this address is known to be modern: no HELLO any more, PROBEs instead.
+    pub fn insist(&mut self, addr: &SocketAddr, now: Instant) {
+        if let Some(dial) = self.dials.get_mut(addr).filter(|dial| !dial.answered) {
+            dial.modern = true;
+            self.timers.set(*addr, Some(now));
+        }
     }
 
     /// Ends a dial: it was answered, or its owner does not want it any more.
@@ -122,32 +204,29 @@ impl Dialer {
         self.timers.next()
     }
 
-    /// What is due now. `bytes` is the size of a HELLO; refusals of the budget are counted in `refused`.
-    pub fn handle_timeout(
-        &mut self,
-        now: Instant,
-        bytes: u32,
-        budget: &mut DialBudget,
-        refused: &mut u64,
-    ) -> Vec<Step> {
+    /// What is due now. Refusals of the budget are counted in `refused`.
+    pub fn handle_timeout(&mut self, now: Instant, budget: &mut DialBudget, refused: &mut u64) -> Vec<Step> {
         let mut steps = Vec::new();
         for addr in self.timers.take_due(now) {
             let Some(dial) = self.dials.get_mut(&addr) else { continue };
-            let end = dial.started + DIAL_PERIOD * DIAL_TRIES + DIAL_PATIENCE;
+            let end = dial.started + DIAL_GRACE + DIAL_PERIOD * (DIAL_TRIES + 1) + DIAL_PATIENCE;
             if now >= end {
-                let (ops, sent) = (std::mem::take(&mut dial.ops), dial.sent);
+                let (ops, sent) = (std::mem::take(&mut dial.ops), dial.sent());
                 self.dials.remove(&addr);
                 steps.push(Step::GivenUp { addr, ops, sent });
                 continue;
             }
-            let next = if dial.sent >= DIAL_TRIES {
-                end
-            } else {
-                match budget.take(addr.ip(), bytes, now) {
+            let next = match dial.next() {
+                None => end,
+                Some((probe, bytes, wait)) => match budget.take(addr.ip(), bytes as u32, now) {
+                    Ok(()) if probe => {
+                        steps.push(Step::Probe(addr, dial.key));
+                        now + wait
+                    }
                     Ok(()) => {
-                        dial.sent += 1;
+                        dial.hellos += 1;
                         steps.push(Step::Hello(addr));
-                        now + DIAL_PERIOD
+                        now + wait
                     }
                     Err(later) => {
                         if !dial.refused {
@@ -156,7 +235,7 @@ impl Dialer {
                         }
                         later.max(now + DIAL_PERIOD)
                     }
-                }
+                },
             };
             self.timers.set(addr, Some(next.min(end)));
         }
@@ -169,44 +248,85 @@ impl Dialer {
 mod tests {
     use super::*;
 
-    #[test]
-    fn eight_hellos_then_patience_then_the_end() {
-        let (mut dialer, mut budget, start) = (Dialer::default(), DialBudget::default(), Instant::now());
-        let addr: SocketAddr = "192.0.2.1:5".parse().expect("address");
-        assert!(dialer.start(start, addr, Source::Connect, None, Some(OpId(1))));
-        assert!(dialer.start(start, addr, Source::Lan, None, Some(OpId(2))), "a second hint joins the dial");
-        let (mut hellos, mut refused) = (Vec::new(), 0);
-        let ended = loop {
+    fn target(addr: SocketAddr, source: Source) -> Target {
+        Target { addr, source, expected: None, key: None, continues: None, modern: false }
+    }
+
+    /// Runs a dial to its end: what was sent when, and the last step.
+    fn run(dialer: &mut Dialer, start: Instant) -> (Vec<(std::time::Duration, bool)>, Step) {
+        let (mut budget, mut refused, mut sent) = (DialBudget::default(), 0, Vec::new());
+        loop {
             let at = dialer.poll_deadline().expect("a dial has a deadline until it ends");
-            match dialer.handle_timeout(at, 41, &mut budget, &mut refused).pop() {
-                Some(Step::Hello(to)) => hellos.push((at - start, to)),
-                Some(Step::GivenUp { ops, sent, .. }) => break (at - start, ops, sent),
+            match dialer.handle_timeout(at, &mut budget, &mut refused).pop() {
+                Some(Step::Probe(to, _)) => {
+                    dialer.probed(&to, [sent.len() as u8; 16]);
+                    sent.push((at - start, true));
+                }
+                Some(Step::Hello(_)) => sent.push((at - start, false)),
+                Some(end) => {
+                    assert_eq!(refused, 0, "the whole script fits the budget");
+                    return (sent, end);
+                }
                 None => {}
             }
-        };
-        assert_eq!(hellos.len(), 8);
-        assert_eq!(hellos[7].0, DIAL_PERIOD * 7);
-        assert_eq!(ended, (DIAL_PERIOD * 8 + DIAL_PATIENCE, vec![OpId(1), OpId(2)], 8));
-        assert!(dialer.is_empty() && dialer.poll_deadline().is_none() && refused == 0);
+        }
+    }
+
+    #[test]
+    fn a_probe_a_grace_then_hellos_and_one_more_probe_then_the_end() {
+        let (mut dialer, start) = (Dialer::default(), Instant::now());
+        let addr: SocketAddr = "192.0.2.1:5".parse().expect("address");
+        assert!(dialer.start(start, target(addr, Source::Connect), Some(OpId(1))));
+        assert!(dialer.start(start, target(addr, Source::Lan), Some(OpId(2))), "a second hint joins the dial");
+        let (sent, end) = run(&mut dialer, start);
+        let kinds: Vec<bool> = sent.iter().map(|(_, probe)| *probe).collect();
+        assert_eq!(kinds, [true, false, false, true, false, false, false, false]);
+        assert_eq!((sent[0].0, sent[1].0), (DIAL_GRACE * 0, DIAL_GRACE));
+        assert_eq!(end, Step::GivenUp { addr, ops: vec![OpId(1), OpId(2)], sent: 8 });
+        assert!(dialer.is_empty() && dialer.poll_deadline().is_none());
+    }
+
+    #[test]
+    fn a_modern_dial_sends_no_hello() {
+        let (mut dialer, start) = (Dialer::default(), Instant::now());
+        let addr: SocketAddr = "192.0.2.1:5".parse().expect("address");
+        assert!(dialer.start(start, Target { modern: true, ..target(addr, Source::Connect) }, None));
+        let (sent, _) = run(&mut dialer, start);
+        assert!(sent.len() == DIAL_PROBES as usize && sent.iter().all(|(_, probe)| *probe));
+    }
+
+    #[test]
+    fn an_answer_counts_once_and_only_with_its_nonce_from_its_address() {
+        let (mut dialer, mut budget, start) = (Dialer::default(), DialBudget::default(), Instant::now());
+        let addr: SocketAddr = "192.0.2.1:5".parse().expect("address");
+        assert!(dialer.start(start, target(addr, Source::Connect), None));
+        let steps = dialer.handle_timeout(start, &mut budget, &mut 0);
+        assert_eq!(steps, [Step::Probe(addr, None)]);
+        dialer.probed(&addr, [7; 16]);
+        assert!(dialer.answer(&addr, &[8; 16]).is_none());
+        assert!(dialer.answer(&"192.0.2.1:6".parse().expect("address"), &[7; 16]).is_none());
+        assert!(dialer.answer(&addr, &[7; 16]).is_some());
+        assert!(dialer.answer(&addr, &[7; 16]).is_none(), "once");
+        assert!(dialer.poll_deadline().is_none(), "the connection decides now");
     }
 
     #[test]
     fn dials_to_one_address_share_its_budget() {
         let (mut dialer, mut budget, start) = (Dialer::default(), DialBudget::default(), Instant::now());
         for port in 1..=20 {
-            dialer.start(start, SocketAddr::from(([192, 0, 2, 1], port)), Source::Pex, None, None);
+            dialer.start(start, target(SocketAddr::from(([192, 0, 2, 1], port)), Source::Pex), None);
         }
         let mut refused = 0;
-        assert_eq!(dialer.handle_timeout(start, 41, &mut budget, &mut refused).len(), 9);
-        assert_eq!(refused, 11);
+        assert_eq!(dialer.handle_timeout(start, &mut budget, &mut refused).len(), 6);
+        assert_eq!(refused, 14);
     }
 
     #[test]
     fn a_cancelled_operation_takes_its_own_dial_along() {
         let (mut dialer, start) = (Dialer::default(), Instant::now());
         let (a, b) = ("192.0.2.1:5".parse().expect("address"), "192.0.2.2:5".parse().expect("address"));
-        dialer.start(start, a, Source::Connect, None, Some(OpId(1)));
-        dialer.start(start, b, Source::Lan, None, Some(OpId(1)));
+        dialer.start(start, target(a, Source::Connect), Some(OpId(1)));
+        dialer.start(start, target(b, Source::Lan), Some(OpId(1)));
         dialer.cancel(OpId(1));
         assert!(dialer.get(&a).is_none() && dialer.get(&b).is_some_and(|dial| dial.ops.is_empty()));
     }

@@ -7,11 +7,20 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Lost peers, by id.
+/// Who is dialled again: nobody else may answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whom {
+    /// A peer of the old wire.
+    Legacy(WireId),
+    /// A modern peer.
+    Key([u8; 32]),
+}
+
+/// Lost peers.
 #[derive(Default)]
 pub struct Reconnect {
-    lost: BTreeMap<WireId, Lost>,
-    timers: Timers<WireId>,
+    lost: BTreeMap<Whom, Lost>,
+    timers: Timers<Whom>,
 }
 
 struct Lost {
@@ -21,7 +30,7 @@ struct Lost {
 
 impl Reconnect {
     /// Remembers a lost peer. Beyond the limit the newcomer is not remembered.
-    pub fn lost(&mut self, now: Instant, id: WireId, mut addrs: Vec<SocketAddr>) {
+    pub fn lost(&mut self, now: Instant, id: Whom, mut addrs: Vec<SocketAddr>) {
         addrs.truncate(ADDRS_PER_PEER);
         if addrs.is_empty() || (!self.lost.contains_key(&id) && self.lost.len() >= RECONNECT_MAX) {
             return;
@@ -31,7 +40,7 @@ impl Reconnect {
     }
 
     /// The peer is back, or not wanted any more.
-    pub fn forget(&mut self, id: &WireId) {
+    pub fn forget(&mut self, id: &Whom) {
         self.lost.remove(id);
         self.timers.set(*id, None);
     }
@@ -45,7 +54,7 @@ impl Reconnect {
     }
 
     /// Whom to dial now, and where.
-    pub fn handle_timeout(&mut self, now: Instant) -> Vec<(WireId, Vec<SocketAddr>)> {
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<(Whom, Vec<SocketAddr>)> {
         let mut due = Vec::new();
         for id in self.timers.take_due(now) {
             let Some(lost) = self.lost.get_mut(&id) else { continue };
@@ -74,7 +83,7 @@ mod tests {
     #[test]
     fn ever_more_rarely_and_then_never() {
         let (mut reconnect, start) = (Reconnect::default(), Instant::now());
-        reconnect.lost(start, [1; 8], vec!["192.0.2.1:5".parse().expect("address")]);
+        reconnect.lost(start, Whom::Legacy([1; 8]), vec!["192.0.2.1:5".parse().expect("address")]);
         let mut waits = Vec::new();
         let mut at = start;
         while let Some(next) = reconnect.poll_deadline() {

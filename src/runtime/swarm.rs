@@ -37,7 +37,7 @@ impl Swarm {
             None => Identity::from_seed(&*random()?),
         };
         let sockets = udp::bind(&config.bind)?;
-        let node = Node::new(&config, identity, sockets.ports(), *random()?, clock::now());
+        let node = Node::new(&config, identity, sockets.ports(), *random()?, clock::now())?;
         let shared = Arc::new(Shared::new(node, queue));
         let runtime = thread::runtime()?;
         let driver = {
@@ -53,9 +53,9 @@ impl Swarm {
         &self.shared.queue
     }
 
-    /// Joins a topic; each call makes a session of its own.
-    pub fn join(&self, topic: Topic) -> Result<TopicId> {
-        self.change(|node, now| node.join(now, topic))?
+    /// Joins a topic; each call makes a session of its own. With a secret it is private.
+    pub fn join(&self, topic: Topic, secret: Option<[u8; 32]>) -> Result<TopicId> {
+        self.change(|node, now| node.join(now, topic, secret))?
     }
 
     /// Ends all sessions of a topic.
@@ -73,12 +73,12 @@ impl Swarm {
         self.shared.with_node(|node, _| node.topics()).unwrap_or_default()
     }
 
-    /// Dials `host:port`. `timeout`: none means the default, `Duration::MAX` no limit.
-    pub fn connect(&self, target: &str, timeout: Option<Duration>, tag: u64) -> Result<OpId> {
+    /// Dials `host:port`. `key`: only this peer may answer. `timeout`: none means the default, `Duration::MAX` no limit.
+    pub fn connect(&self, target: &str, key: Option<[u8; 32]>, timeout: Option<Duration>, tag: u64) -> Result<OpId> {
         let queue = &self.shared.queue;
         self.change(|node, now| {
             queue.check_operations()?;
-            let op = node.connect(now, target, timeout, tag)?;
+            let op = node.connect(now, target, key, timeout, tag)?;
             // Under the node's lock: its completion cannot have been taken out yet.
             queue.operation_begun(Some(op), tag)?;
             Ok(op)

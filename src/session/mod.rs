@@ -1,6 +1,6 @@
 //! Sessions: how bytes between two peers are opened, ordered and sealed.
 //!
-//! One kind exists: `v12`, the wire of the existing peers. What a session offers
+//! Two kinds exist: `quic`, between two of our own, and `v12`, the wire of the existing peers. What a session offers
 //! the rest does not depend on the kind: send a message, deliver messages, close,
 //! tell of addresses, count. It works on an `Env` that `node` lends it for a call, and
 //! leaves datagrams and `SessionEvent`s in `Out`.
@@ -9,12 +9,13 @@ pub mod quic;
 pub mod v12;
 
 use crate::config::limits::{SPARE_BUFFERS, TRANSMIT_BYTES};
-use crate::crypto::identity::V12Keys;
+use crate::crypto::identity::{Identity, LegacyId, V12Keys};
 use crate::discovery::Hint;
 use crate::error::Code;
-use crate::node::api::{Now, OpId, PeerId, PeerInfo, Stats, Transmit, Via};
+use crate::node::api::{Now, OpId, PeerId, PeerInfo, Stats, StreamChange, StreamId, Transmit, Via};
 use crate::path::budget::DialBudget;
 use crate::path::dial::Dialer;
+use crate::path::proven::Proven;
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
 use std::collections::VecDeque;
@@ -23,11 +24,26 @@ use std::net::SocketAddr;
 /// What a session may use during one call.
 pub struct Env<'a> {
     pub now: Now,
+    pub identity: &'a Identity,
     pub keys: &'a V12Keys,
     pub rng: &'a mut ChaCha20Rng,
     pub dialer: &'a mut Dialer,
     pub budget: &'a mut DialBudget,
+    /// Legacy ids that belong to modern peers.
+    pub proven: &'a mut Proven,
+    /// The last number given to a peer.
+    pub last_id: &'a mut u64,
+    /// There is no place for one more peer.
+    pub full: bool,
     pub out: &'a mut Out,
+}
+
+impl Env<'_> {
+    /// A number for a new peer.
+    pub fn new_peer(&mut self) -> PeerId {
+        *self.last_id += 1;
+        PeerId(*self.last_id)
+    }
 }
 
 /// What a call left behind.
@@ -80,6 +96,41 @@ pub enum SessionEvent {
         data: Bytes,
         clear: bool,
         forward: bool,
+    },
+    /// A message over a modern session.
+    Received {
+        peer: PeerId,
+        data: Bytes,
+    },
+    /// Both sides of a modern connection agreed; `node` names the peer and opens the session.
+    Agreed {
+        index: usize,
+        legacy: Option<LegacyId>,
+    },
+    /// A modern peer proved to hold this legacy id.
+    Legacy {
+        peer: PeerId,
+        id: LegacyId,
+    },
+    /// The topics shared with a modern peer changed.
+    Shared {
+        peer: PeerId,
+    },
+    /// A datagram over a modern session.
+    Datagram {
+        peer: PeerId,
+        data: Bytes,
+    },
+    /// A stream of the application.
+    Stream {
+        peer: PeerId,
+        stream: StreamId,
+        change: StreamChange,
+    },
+    /// A frame of the mesh stream.
+    Mesh {
+        peer: PeerId,
+        frame: Bytes,
     },
     /// A peer told of another.
     Hinted {

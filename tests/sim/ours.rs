@@ -67,7 +67,7 @@ impl Ours {
         let config = &config;
         let identity = Identity::from_seed(&identity);
         let wire_id = identity.v12().wire_id();
-        let mut node = Node::new(config, identity, place.ports, chance, now(io));
+        let mut node = Node::new(config, identity, place.ports, chance, now(io)).unwrap();
         node.handle_interfaces(now(io), &place.lan_interfaces());
         let mut ours = Ours {
             node,
@@ -159,6 +159,9 @@ impl Ours {
             Event::Writable { peer } => assert!(self.peers.contains_key(peer), "writable of an unknown peer {peer:?}"),
             Event::OpDone { op, tag, peer, code, .. } => {
                 self.done.push(Done { op: *op, tag: *tag, peer: *peer, code: *code });
+            }
+            Event::Datagram { peer, .. } | Event::Stream { peer, .. } => {
+                assert!(self.peers.contains_key(peer), "{event:?} of an unknown peer");
             }
             Event::Peers { .. } => {}
             Event::Closed { .. } => self.closed = true,

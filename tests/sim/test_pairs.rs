@@ -112,7 +112,7 @@ fn connect_by_name_and_to_nobody() {
         ("10.200.0.1:5".to_owned(), Some(Code::Unreachable)),
     ];
     for (tag, (target, code)) in (1..).zip(ends) {
-        world.call(a, |node, now| node.connect(now, &target, None, tag)).expect("begins");
+        world.call(a, |node, now| node.connect(now, &target, None, None, tag)).expect("begins");
         world.expect(&target, S * 15, |w| w.ours(a).done.iter().any(|done| done.tag == tag));
         let done = world.ours(a).done.iter().find(|done| done.tag == tag).expect("done").clone();
         let timed_out = done.code == Some(Code::TimedOut) && code == Some(Code::Unreachable);

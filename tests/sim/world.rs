@@ -136,7 +136,7 @@ impl World {
         let mut io = self.io(node);
         let mut ours = Ours::new(&mut io, &self.net.places[node], config, seed, chance);
         ours.print_log = self.print;
-        ours.call(&mut io, |node, now| node.join(now, TOPIC)).expect("a first join works");
+        ours.call(&mut io, |node, now| node.join(now, TOPIC, None)).expect("a first join works");
         self.check.enter(node, self.slots[node].life + 1, &seed, None);
         self.install(node, Actor::Ours(Box::new(ours)), seed);
         self.apply(node, io);
@@ -297,7 +297,7 @@ impl World {
         if self.is_model(from) {
             self.call_model(from, |model, io| model.dial(io, address, None));
         } else {
-            self.call(from, |node, now| node.connect(now, &address.to_string(), None, 0)).expect("a dial begins");
+            self.call(from, |node, now| node.connect(now, &address.to_string(), None, None, 0)).expect("a dial begins");
         }
     }
 

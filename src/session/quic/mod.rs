@@ -1,14 +1,30 @@
-//! The modern session: `setowire/13` on QUIC.
+//! All modern sessions of a swarm: `setowire/13`, QUIC between two of our own.
+//!
+//! This file keeps the tables: links by connection handle, by peer, by key. `endpoint` finds the
+//! connection of a datagram, `link` is one connection, `exchange` its control stream, `flow` all others, `probing` finds
+//! our own kind before a dial, `admit` decides which of two connections with one key stays.
+//! Links are marked when something happened to them and worked off by `work`; what they have to send is taken by
+//! `poll_transmit`, one link after the other, so that none starves the rest.
+//! Docs: docs/protocol.md. Inputs: datagrams, calls of the application, time. Outputs: `session::Out`.
 
-pub mod budget;
-pub mod datagrams;
-pub mod fault;
-pub mod inbox;
-pub mod incoming;
-pub mod outbox;
-pub mod streams;
-pub mod transport;
-pub mod writer;
+mod admit;
+mod api;
+mod budget;
+mod close;
+mod datagrams;
+mod endpoint;
+mod exchange;
+mod fault;
+mod flow;
+mod inbox;
+mod incoming;
+mod link;
+mod mesh;
+mod outbox;
+mod probing;
+mod streams;
+mod transport;
+mod writer;
 
 #[cfg(test)]
 mod messages_tests;
@@ -16,3 +32,452 @@ mod messages_tests;
 mod streams_tests;
 #[cfg(test)]
 mod testing;
+
+pub use exchange::{Joined, TopicNo, Topics};
+pub use probing::send_probe;
+
+use crate::config::Cipher;
+use crate::config::limits::{
+    QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES, TRANSMIT_SEGMENTS,
+};
+use crate::crypto::identity::Identity;
+use crate::crypto::tls::Tls;
+use crate::crypto::topic::Role;
+use crate::error::{Code, Result};
+use crate::node::api::{Now, OpId, PeerId, Source, StreamId, Transmit, Via};
+use crate::path::proven;
+use crate::path::session::{PathEvent, PathOut, Paths};
+use crate::session::{Env, Out, SessionEvent};
+use crate::timers::Timers;
+use crate::wire::v13::{Probe, ProbeAck, SessionProbe};
+use budget::Budget;
+use bytes::BytesMut;
+use endpoint::{Arrival, Endpoint};
+use exchange::{Lent, Own, Told};
+use flow::Shared;
+use link::{Dialled, Link, Progress};
+use probing::Probing;
+use quinn_proto::EcnCodepoint;
+use rand_chacha::ChaCha20Rng;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+/// What the sessions need to know of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub send_buffer: usize,
+    pub max_message: usize,
+    pub accept_explicit: bool,
+    pub legacy: bool,
+    pub cipher: Cipher,
+}
+
+/// Lends what sessions share.
+macro_rules! lend {
+    ($quic:ident, $env:ident) => {
+        Shared {
+            reassembly: &mut $quic.reassembly,
+            windows: &mut $quic.windows,
+            room: &mut $quic.room,
+            owners: &mut $quic.owners,
+            last_stream: &mut $quic.last_stream,
+            max_message: $quic.options.max_message,
+            out: &mut *$env.out,
+        }
+    };
+}
+use lend;
+
+/// All modern sessions.
+pub struct Quic {
+    options: Options,
+    own: Own,
+    own_key: [u8; 32],
+    tls: Tls,
+    endpoint: Endpoint,
+    probing: Probing,
+    topics: Topics,
+    /// By the number of the connection's handle, which is used again.
+    links: Vec<Option<Box<Link>>>,
+    peers: BTreeMap<PeerId, usize>,
+    /// Open sessions.
+    keys: BTreeMap<[u8; 32], usize>,
+    /// Tags of session probes that are taken now, and whose they are.
+    tags: BTreeMap<[u8; 8], usize>,
+    /// Dials that another connection with the same key is to answer.
+    waiting: BTreeMap<[u8; 32], Vec<OpId>>,
+    /// Addresses where we met ourselves.
+    mirrors: BTreeMap<SocketAddr, Instant>,
+    /// Our own addresses, as peers are told.
+    addrs: Vec<SocketAddr>,
+    busy: BTreeSet<usize>,
+    sending: VecDeque<usize>,
+    timers: Timers<usize>,
+    reassembly: Budget,
+    windows: Budget,
+    /// Which connection a stream of the application belongs to.
+    owners: BTreeMap<StreamId, usize>,
+    last_stream: u64,
+    /// Bytes of events that the application's queue takes now.
+    room: usize,
+    accepting: bool,
+}
+
+impl Quic {
+    pub fn new(options: Options, identity: &Identity, rng: &mut ChaCha20Rng, now: Now) -> Result<Quic> {
+        let tls = Tls::new(identity, options.cipher)?;
+        let own = Own {
+            instance: now.unix_us,
+            max_message: options.max_message as u64,
+            accept_explicit: options.accept_explicit,
+            legacy: options.legacy,
+        };
+        Ok(Quic {
+            endpoint: Endpoint::new(tls.server(), transport::transport(), rng, now),
+            probing: Probing::new(rng, now.mono),
+            options,
+            own,
+            own_key: identity.key(),
+            tls,
+            topics: Topics::new(),
+            links: Vec::new(),
+            peers: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            mirrors: BTreeMap::new(),
+            addrs: Vec::new(),
+            busy: BTreeSet::new(),
+            sending: VecDeque::new(),
+            timers: Timers::default(),
+            reassembly: Budget::new(REASSEMBLY_TOTAL_BYTES),
+            windows: Budget::new(QUIC_WINDOWS_TOTAL_BYTES),
+            owners: BTreeMap::new(),
+            last_stream: 0,
+            room: usize::MAX,
+            accepting: true,
+        })
+    }
+
+    /// Microseconds since 1970 when this swarm was made; the newer of two with one seed stays.
+    pub fn instance(&self) -> u64 {
+        self.own.instance
+    }
+
+    /// A PROBE, and its answer.
+    pub fn handle_probe(&mut self, env: &mut Env<'_>, from: SocketAddr, probe: &Probe) {
+        self.probing.answer(env, from, probe);
+    }
+
+    /// A PROBE of ours was answered: the dial goes on with QUIC, if there is one.
+    pub fn handle_probe_ack(&mut self, env: &mut Env<'_>, from: SocketAddr, ack: &ProbeAck) {
+        let Some(dial) = env.dialer.answer(&from, &ack.nonce) else {
+            env.out.stats.datagrams_rejected += 1;
+            return;
+        };
+        let (source, expected, continues) = (dial.source, dial.key, dial.continues);
+        env.budget.answered(from.ip(), env.now.mono);
+        let dialled = Dialled { expected, explicit: source.is_chosen(), continues };
+        match self.endpoint.connect(env.now, from, self.tls.client(expected), ack.cookie) {
+            Ok((handle, connection)) => {
+                let mut link = Link::new(handle, connection, from, source, env.now.mono);
+                link.dial = Some(dialled);
+                self.insert(handle.0, link);
+            }
+            Err(detail) => {
+                let ops = env.dialer.finish(&from).map_or_else(Vec::new, |dial| dial.ops);
+                env.out.events.push_back(SessionEvent::DialDone { ops, result: Err((Code::Internal, detail)) });
+            }
+        }
+    }
+
+    /// A QUIC datagram.
+    pub fn receive(&mut self, env: &mut Env<'_>, from: SocketAddr, ecn: u8, datagram: BytesMut) {
+        if let Some(handle) = self.endpoint.owner(&datagram)
+            && let Some(paths) = self.link(handle.0).and_then(|link| link.paths.as_mut())
+            && paths.current() != from
+        {
+            paths.datagram_from(from, env.now.mono);
+        }
+        let (ecn, room) = (EcnCodepoint::from_bits(ecn), self.has_room(env, from.ip()));
+        match self.endpoint.receive(env.now, from, ecn, datagram, self.probing.cookies(), room) {
+            Arrival::Event(handle, event) => {
+                if let Some(link) = self.link(handle.0) {
+                    link.handle_event(event);
+                    self.mark(handle.0);
+                }
+            }
+            Arrival::New(handle, connection) => {
+                let link = Link::new(handle, *connection, from, Source::Incoming, env.now.mono);
+                self.insert(handle.0, link);
+            }
+            Arrival::Answer(bytes) => env.out.send(from, bytes),
+            Arrival::Nothing => env.out.stats.datagrams_rejected += 1,
+        }
+    }
+
+    /// A session probe: whose it is, its tag says.
+    pub fn handle_session_probe(&mut self, env: &mut Env<'_>, from: SocketAddr, probe: &SessionProbe) {
+        let Some(index) = self.tags.get(&probe.tag).copied() else {
+            env.out.stats.datagrams_rejected += 1;
+            return;
+        };
+        self.with_paths(env, index, |paths, env, out| {
+            paths.handle_probe(from, probe, env.now.mono, out);
+        });
+    }
+
+    /// Addresses of interfaces changed: every session asks its peer at once whether it still gets through.
+    pub fn set_addrs(&mut self, env: &mut Env<'_>, addrs: Vec<SocketAddr>) {
+        if self.addrs == addrs {
+            return;
+        }
+        self.addrs = addrs;
+        for index in self.indices() {
+            let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { continue };
+            if link.is_open()
+                && let Some(exchange) = &mut link.exchange
+            {
+                exchange.tell_addrs(&self.addrs);
+            }
+            self.with_paths(env, index, |paths, env, _| paths.local_changed(env.now.mono));
+            self.mark(index);
+        }
+    }
+
+    /// A topic was joined.
+    pub fn join(&mut self, no: TopicNo, joined: Joined) {
+        self.topics.insert(no, joined);
+        self.topics_changed();
+    }
+
+    /// A topic was left.
+    pub fn leave(&mut self, env: &mut Env<'_>, no: TopicNo) {
+        let Some(joined) = self.topics.remove(&no) else { return };
+        for index in self.indices() {
+            let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { continue };
+            let was = link.exchange.as_mut().is_some_and(|exchange| exchange.left(no, &joined.key));
+            if let (true, Some(peer)) = (was, link.peer) {
+                env.out.events.push_back(SessionEvent::Shared { peer });
+                self.mark(index);
+            }
+        }
+    }
+
+    /// Links compare topics again.
+    fn topics_changed(&mut self) {
+        for index in self.indices() {
+            if let Some(exchange) = self.link(index).and_then(|link| link.exchange.as_mut()) {
+                exchange.topics_changed();
+                self.mark(index);
+            }
+        }
+    }
+
+    /// Works off the links to which something happened.
+    pub fn work(&mut self, env: &mut Env<'_>) {
+        while let Some(index) = self.busy.pop_first() {
+            self.work_one(env, index);
+        }
+    }
+
+    fn work_one(&mut self, env: &mut Env<'_>, index: usize) {
+        let Some(mut link) = self.links.get_mut(index).and_then(Option::take) else { return };
+        let mut progress = Vec::new();
+        let now = env.now.mono;
+        let mut lent = Lent { topics: &self.topics, own: &self.own, v12: env.keys, rng: env.rng, now };
+        link.work(now, &self.own_key, &mut lent, &mut self.endpoint, &mut progress);
+        let before = self.reassembly.free();
+        link.run_flow(now, index, &mut lend!(self, env), &mut progress);
+        if self.reassembly.free() > before {
+            // Room came back: for whoever waits for it.
+            let starved = self.links.iter().enumerate();
+            self.busy.extend(
+                starved.filter(|(_, link)| link.as_ref().is_some_and(|link| link.is_starved())).map(|(n, _)| n),
+            );
+        }
+        self.put(index, link);
+        for progress in progress {
+            self.progress(env, index, progress);
+        }
+        self.with_paths(env, index, |paths, env, out| paths.handle_timeout(env.now.mono, env.budget, env.rng, out));
+        self.wind_up(index);
+    }
+
+    /// Sets what follows from a link's state: its timer, its place among those that send, its end.
+    fn wind_up(&mut self, index: usize) {
+        let Some(link) = self.link(index) else { return };
+        if link.is_drained() {
+            let handle = link.handle;
+            self.endpoint.forget(handle);
+            self.timers.set(index, None);
+            self.sending.retain(|other| *other != index);
+            if let Some(place) = self.links.get_mut(index) {
+                *place = None;
+            }
+            return;
+        }
+        let deadline = link.deadline();
+        self.timers.set(index, deadline);
+        let link = self.link(index);
+        if link.is_some_and(|link| !std::mem::replace(&mut link.sends, true)) {
+            self.sending.push_back(index);
+        }
+    }
+
+    /// The next datagrams of a session.
+    pub fn poll_transmit(&mut self, now: Now, out: &mut Out) -> Option<Transmit> {
+        while let Some(index) = self.sending.pop_front() {
+            let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { continue };
+            let mut bytes = out.buffer();
+            match link.conn.poll_transmit(now.mono, TRANSMIT_SEGMENTS, &mut bytes) {
+                Some(transmit) => {
+                    let to = link.destination();
+                    link.sent(now.mono, &bytes, transmit.segment_size);
+                    self.sending.push_back(index);
+                    let ecn = transmit.ecn.map_or(0, |ecn| ecn as u8);
+                    return Some(Transmit {
+                        via: Via::Main,
+                        to,
+                        bytes,
+                        segment: transmit.segment_size,
+                        ecn,
+                        whole: true,
+                    });
+                }
+                None => {
+                    out.recycle(bytes);
+                    link.sends = false;
+                    let deadline = link.deadline();
+                    self.timers.set(index, deadline);
+                }
+            }
+        }
+        None
+    }
+
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// There are links that `work` has to look at.
+    pub fn has_work(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
+    pub fn handle_timeout(&mut self, env: &mut Env<'_>) {
+        for index in self.timers.take_due(env.now.mono) {
+            self.mark(index);
+        }
+        self.mirrors.retain(|_, until| *until > env.now.mono);
+        self.work(env);
+    }
+
+    /// How many bytes of events the application's queue takes; sessions that were held back go on when there is room.
+    pub fn set_room(&mut self, room: usize) {
+        let before = std::mem::replace(&mut self.room, room);
+        if before == 0 && room > 0 {
+            self.busy.extend(self.peers.values());
+        }
+    }
+
+    fn progress(&mut self, env: &mut Env<'_>, index: usize, progress: Progress) {
+        match progress {
+            Progress::Ready => self.agreed(env, index),
+            Progress::Ended(lost) => self.ended(env, index, lost),
+            Progress::Told(Told::Ready) => {}
+            Progress::Told(Told::Shared) => {
+                if let Some(peer) = self.link(index).and_then(|link| link.peer) {
+                    env.out.events.push_back(SessionEvent::Shared { peer });
+                }
+            }
+            Progress::Told(Told::Addrs(addrs)) => {
+                self.with_paths(env, index, |paths, env, _| paths.add_candidates(&addrs, env.now.mono));
+            }
+            Progress::Told(Told::Legacy(id)) => {
+                let Some(link) = self.link(index) else { return };
+                let (Some(key), peer) = (link.key, link.peer) else { return };
+                env.proven.learn(proven::Link { id, key, unix_us: env.now.unix_us }, env.now.unix_us);
+                if let Some(peer) = peer {
+                    env.out.events.push_back(SessionEvent::Legacy { peer, id });
+                }
+            }
+        }
+    }
+
+    /// Lets a link's choice of path act, and carries out what it wants.
+    fn with_paths(
+        &mut self,
+        env: &mut Env<'_>,
+        index: usize,
+        call: impl FnOnce(&mut Paths, &mut Env<'_>, &mut PathOut),
+    ) {
+        let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { return };
+        if !link.minds_paths() {
+            return;
+        }
+        let (Some(paths), peer) = (&mut link.paths, link.peer) else { return };
+        let mut out = PathOut::default();
+        call(paths, env, &mut out);
+        let deadline = link.deadline();
+        self.timers.set(index, deadline);
+        for (to, datagram) in out.datagrams {
+            env.out.send(to, datagram);
+        }
+        for event in out.events {
+            match event {
+                PathEvent::TagAdded(tag) => {
+                    self.tags.insert(tag, index);
+                }
+                PathEvent::TagGone(tag) => {
+                    self.tags.remove(&tag);
+                }
+                PathEvent::Confirmed(addr) => env.budget.answered(addr.ip(), env.now.mono),
+                PathEvent::Lapsed(_) => {}
+                PathEvent::Switched { .. } => {
+                    if let Some(peer) = peer {
+                        env.out.events.push_back(SessionEvent::Updated { peer });
+                    }
+                    self.mark(index);
+                }
+            }
+        }
+    }
+
+    fn has_room(&self, env: &Env<'_>, ip: IpAddr) -> bool {
+        let pending = self.links.iter().flatten().filter(|link| link.role == Role::Acceptor && !link.is_open());
+        let (mut all, mut of_ip) = (0usize, 0usize);
+        for link in pending {
+            all += 1;
+            of_ip += usize::from(link.label.ip() == ip);
+        }
+        self.accepting && !env.full && all < QUIC_PENDING_MAX && of_ip < QUIC_PENDING_PER_IP
+    }
+
+    fn insert(&mut self, index: usize, link: Link) {
+        if self.links.len() <= index {
+            self.links.resize_with(index + 1, || None);
+        }
+        self.put(index, Box::new(link));
+        self.mark(index);
+    }
+
+    fn put(&mut self, index: usize, link: Box<Link>) {
+        if let Some(place) = self.links.get_mut(index) {
+            *place = Some(link);
+        }
+    }
+
+    fn link(&mut self, index: usize) -> Option<&mut Link> {
+        self.links.get_mut(index).and_then(Option::as_deref_mut)
+    }
+
+    fn indices(&self) -> Vec<usize> {
+        self.links.iter().enumerate().filter(|(_, link)| link.is_some()).map(|(index, _)| index).collect()
+    }
+
+    fn mark(&mut self, index: usize) {
+        self.busy.insert(index);
+    }
+}

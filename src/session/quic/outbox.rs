@@ -146,6 +146,11 @@ impl Outbox {
         self.writer.buffered()
     }
 
+    /// The largest message the peer takes.
+    pub fn max_message(&self) -> usize {
+        self.max_message
+    }
+
     /// All messages have arrived.
     pub fn is_idle(&self) -> bool {
         self.writer.buffered() == 0

@@ -12,7 +12,7 @@ use crate::config::limits::{
 use crate::crypto::replay::Replay;
 use crate::crypto::v12::{NonceCounter, PeerKey, SessionKeys};
 use crate::error::Code;
-use crate::node::api::{Family, PeerId, PeerInfo, Source};
+use crate::node::api::{Family, PeerId, PeerInfo, Session, Source};
 use crate::path::addrs::Addrs;
 use crate::session::v12::acks::Acks;
 use crate::session::v12::family::Guess;
@@ -81,6 +81,8 @@ pub struct Link {
     pub bytes_received: u64,
     pub messages_sent: u64,
     pub messages_received: u64,
+    /// A modern session goes on with the peer; what is on its way here is taken in until then.
+    pub retired: Option<Instant>,
     keys: Option<SessionKeys>,
     nonces: NonceCounter,
     leaving: Option<Leaving>,
@@ -134,6 +136,7 @@ impl Link {
             bytes_received: 0,
             messages_sent: 0,
             messages_received: 0,
+            retired: None,
             keys: None,
             nonces: NonceCounter::new(start.prefix, now.unix_us),
             leaving: None,
@@ -173,6 +176,10 @@ impl Link {
             id: self.id,
             key: None,
             legacy_id: Some(self.key.id),
+            session: Session::V12,
+            suite: None,
+            topics: Vec::new(),
+            explicit: false,
             address: self.addrs.current(),
             addresses: self.addrs.all(),
             source: self.source,
@@ -276,6 +283,10 @@ impl Link {
     /// Does what is due; the next deadline, or why the link ended.
     pub fn service(&mut self, env: &mut Env<'_>) -> Result<Option<Instant>, End> {
         let now = env.now.mono;
+        if self.retired.is_some_and(|until| until <= now) {
+            let reason = "a modern session goes on with the peer".to_owned();
+            return Err(End { code: Code::Closed, reason, redial: false });
+        }
         if now.saturating_duration_since(self.last_seen) >= V12_PEER_TIMEOUT {
             let reason = format!("no sign of life for {} s", V12_PEER_TIMEOUT.as_secs());
             return Err(End { code: Code::TimedOut, reason, redial: true });
@@ -331,6 +342,7 @@ impl Link {
         at = earlier(at, self.frags.poll_deadline());
         at = earlier(at, self.guess.poll_deadline());
         at = earlier(at, self.heal_at);
+        at = earlier(at, self.retired);
         at = earlier(at, self.leaving.as_ref().map(|leaving| leaving.next));
         let tx = if self.holds() { None } else { self.tx.poll_deadline(now, self.tx_link()) };
         earlier(at, tx)

@@ -16,6 +16,7 @@ mod receive;
 mod rx;
 mod strangers;
 mod tx;
+mod upgrade;
 
 use crate::config::limits::{SEND_BUFFER_TOTAL_BYTES, V12_FRAG_DATA, V12_FRAG_MAX_TOTAL, V12_MAX_PAYLOAD};
 use crate::crypto::identity::{V12Keys, WireId};
@@ -67,7 +68,8 @@ pub struct V12 {
     memory: Memory,
     goodbyes: Goodbyes,
     timers: Timers<PeerId>,
-    last_id: u64,
+    /// Peers with a session of the other kind: they take places too.
+    others: usize,
 }
 
 /// Our HELLO and HELLO_ACK.
@@ -88,7 +90,7 @@ impl V12 {
             memory: Memory::default(),
             goodbyes: Goodbyes::default(),
             timers: Timers::default(),
-            last_id: 0,
+            others: 0,
         }
     }
 
@@ -180,7 +182,12 @@ impl V12 {
     }
 
     pub fn peers(&self) -> Vec<PeerId> {
-        self.links.keys().copied().collect()
+        self.links.values().filter(|link| link.retired.is_none()).map(|link| link.id).collect()
+    }
+
+    /// How many peers have a session of the other kind.
+    pub fn set_others(&mut self, others: usize) {
+        self.others = others;
     }
 
     pub fn info(&self, peer: PeerId) -> Option<PeerInfo> {
@@ -198,7 +205,7 @@ impl V12 {
 
     /// Fills in the gauges.
     pub fn gauges(&self, stats: &mut crate::node::api::Stats) {
-        stats.peers = self.links.len() as u64;
+        stats.peers = self.len() as u64;
         stats.unconfirmed = self.strangers.len() as u64;
         stats.buffered_bytes = self.links.values().map(|link| link.tx.buffered() as u64).sum();
         stats.reassembly_bytes = self.reassembly_bytes() as u64;
@@ -235,7 +242,7 @@ impl V12 {
 
     /// Whether a newcomer whom nobody chose and who proved nothing has no place.
     pub fn is_full(&self) -> bool {
-        !self.accepting || self.links.len() >= self.options.max_peers
+        !self.accepting || self.len() + self.others >= self.options.max_peers
     }
 
     /// Whether even one that the application chose, or that proved itself, has no place.
@@ -266,7 +273,11 @@ impl V12 {
             return false;
         }
         // Those who came by themselves first, then by age.
-        let yields = self.links.values().filter(|link| link.may_yield()).min_by_key(|link| (link.client, link.id));
+        let yields = self
+            .links
+            .values()
+            .filter(|link| link.may_yield() && link.retired.is_none())
+            .min_by_key(|link| (link.client, link.id));
         let Some(oldest) = yields.map(|link| link.id) else { return false };
         let reason = "a peer that proved itself, or that the application dialled, needs the place".to_owned();
         self.end(env, oldest, End { code: Code::Refused, reason, redial: false });
@@ -283,8 +294,7 @@ impl V12 {
         let stranger = self.strangers.remove(&from);
         self.goodbyes.take(now, &from, &key.wire_id());
         let since = how.since.into_iter().chain(stranger.map(|left| left.since)).min().unwrap_or(now);
-        self.last_id += 1;
-        let id = PeerId(self.last_id);
+        let id = env.new_peer();
         let known = self.memory.take(&key.wire_id());
         // A Rust peer that kept its entry of us shows its PEX only once.
         let was_rust = known.as_ref().is_some_and(|known| known.family == Family::Rust);
@@ -371,13 +381,17 @@ impl V12 {
         self.by_addr.retain(|_, owner| *owner != peer);
         let (unsent, lost) = link.tx.give_up();
         env.out.stats.messages_lost += lost;
-        env.out.stats.disconnections += 1;
         // Who dialled us and proved nothing may never have been where he seemed to be.
         let known = link.confirmed || link.client;
         let redial = if end.redial && known { link.addrs.proven() } else { Vec::new() };
         // Our own kind knows a new session by its nonces and begins at 0 with it.
         let next_sequence = if link.is_ours() { 0 } else { link.tx.next_sequence() };
         self.memory.keep(env.now.mono, link.key.wire_id(), link.replay, next_sequence, info.family);
+        if link.retired.is_some() {
+            // The peer goes on over the modern session.
+            return;
+        }
+        env.out.stats.disconnections += 1;
         let ended = Ended { info, code: end.code, reason: end.reason, redial, unsent };
         env.out.events.push_back(SessionEvent::Disconnected(Box::new(ended)));
     }

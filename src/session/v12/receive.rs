@@ -76,6 +76,10 @@ impl V12 {
             return self.own_address(env, from);
         }
         let known = self.by_id.get(&hello.id).copied();
+        if self.must_be_modern(env, &from, &hello.id) {
+            env.out.stats.datagrams_rejected += 1;
+            return;
+        }
         if known.is_none() && !self.accepting || !self.strangers.may_answer(from.ip(), env.now.mono) {
             env.out.stats.datagrams_rejected += 1;
             return;
@@ -135,7 +139,7 @@ impl V12 {
         if hello.id == env.keys.wire_id() {
             return self.own_address(env, from);
         }
-        let awaited = env.dialer.awaits(&from);
+        let awaited = env.dialer.awaits(&from) && !self.must_be_modern(env, &from, &hello.id);
         let Some(key) = PeerKey::checked(hello.id, &hello.key).filter(|_| awaited) else {
             env.out.stats.datagrams_rejected += 1;
             return;

@@ -6,7 +6,7 @@
 //! does a frame that decrypts. The table is small, the oldest entry goes first, and no
 //! connection is ever touched by it.
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, PerSource};
 use crate::config::limits::{
     HELLO_ACKS_PER_IP, HELLO_ACKS_PER_SECOND, HELLO_SOURCES, STRANGER_OPENS_PER_SECOND, UNCONFIRMED_CREDIT_BYTES,
     UNCONFIRMED_LIFE, UNCONFIRMED_MAX, UNCONFIRMED_PER_IP, V12_PING_PERIOD,
@@ -16,13 +16,10 @@ use crate::wire::handshake::HELLO_BYTES;
 use crate::wire::ping::{PING_BYTES, Ping};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Attempts at a key agreement for one stranger: each costs a multiplication on the curve.
 const OPEN_TRIES: u8 = 3;
-
-/// How often a full table of sources is searched for quiet ones: not for every HELLO of a flood.
-const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 
 /// How a HELLO or PING is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +54,7 @@ pub struct Strangers {
     order: VecDeque<(Instant, SocketAddr)>,
     /// Addresses that sent the PEX that only Rust peers send, before they were a connection.
     rust: VecDeque<(Instant, SocketAddr)>,
-    acks: Bucket,
-    acks_by_ip: BTreeMap<IpAddr, Bucket>,
-    /// When `acks_by_ip` may be searched for sources that are quiet again.
-    next_sweep: Instant,
+    acks: PerSource,
     opens: Bucket,
 }
 
@@ -70,27 +64,14 @@ impl Strangers {
             entries: BTreeMap::new(),
             order: VecDeque::new(),
             rust: VecDeque::new(),
-            acks: Bucket::new(HELLO_ACKS_PER_SECOND, HELLO_ACKS_PER_SECOND, now),
-            acks_by_ip: BTreeMap::new(),
-            next_sweep: now,
+            acks: PerSource::new(HELLO_ACKS_PER_SECOND, HELLO_ACKS_PER_IP, HELLO_SOURCES, now),
             opens: Bucket::new(STRANGER_OPENS_PER_SECOND / 10, STRANGER_OPENS_PER_SECOND, now),
         }
     }
 
     /// Whether a HELLO from this address may cost us anything now.
     pub fn may_answer(&mut self, ip: IpAddr, now: Instant) -> bool {
-        if !self.acks_by_ip.contains_key(&ip) && self.acks_by_ip.len() >= HELLO_SOURCES {
-            if now >= self.next_sweep {
-                self.next_sweep = now + SWEEP_PERIOD;
-                self.acks_by_ip.retain(|_, bucket| !bucket.is_full(now));
-            }
-            // A full table of busy sources: the total bound below still holds.
-            if self.acks_by_ip.len() >= HELLO_SOURCES {
-                return self.acks.take(1, now);
-            }
-        }
-        let fresh = || Bucket::new(HELLO_ACKS_PER_IP, HELLO_ACKS_PER_IP / 4, now);
-        self.acks_by_ip.entry(ip).or_insert_with(fresh).take(1, now) && self.acks.take(1, now)
+        self.acks.take(ip, now)
     }
 
     /// A HELLO of `bytes` with a checked key, from an address that is no connection.

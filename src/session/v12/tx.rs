@@ -117,6 +117,15 @@ impl Tx {
         self.queue.push_back(message);
     }
 
+    /// Takes out what waits; what left in part goes on leaving.
+    pub fn take_waiting(&mut self) -> Vec<Outgoing> {
+        let begun = usize::from(self.fragments_sent > 0);
+        let waiting: Vec<Outgoing> = self.queue.drain(begun.min(self.queue.len())..).collect();
+        self.queued_bytes = self.queue.iter().map(|message| message.data.len()).sum();
+        self.refused = false;
+        waiting
+    }
+
     /// Bytes of messages that wait.
     pub fn buffered(&self) -> usize {
         self.queued_bytes

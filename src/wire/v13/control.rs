@@ -33,6 +33,8 @@ const LEGACY_PROOF: u64 = 8;
 const LONGEST_ADDR: usize = 19;
 /// Of a HELLO: may be, or asks to be, without a topic.
 const EXPLICIT: u64 = 1;
+/// Of a HELLO: goes on with what a v12 session began.
+const CONTINUES: u64 = 2;
 
 /// The proof, by its sender's role, that it joined a topic.
 pub type Tag = [u8; 32];
@@ -72,6 +74,8 @@ pub struct Hello {
     pub max_message: u64,
     /// Dialler: asks to be accepted without a topic. Acceptor: would accept.
     pub explicit: bool,
+    /// The dialler has a v12 session with the acceptor that this one is to replace.
+    pub continues: bool,
 }
 
 /// Addresses of a peer, checked when they were read.
@@ -131,7 +135,8 @@ impl Hello {
         let instance = reader.u64("instance")?;
         let max_message = varint::read(&mut reader, "max_message")?;
         let flags = varint::read(&mut reader, "flags")?;
-        Ok(Hello { version, instance, max_message, explicit: flags & EXPLICIT != 0 })
+        let (explicit, continues) = (flags & EXPLICIT != 0, flags & CONTINUES != 0);
+        Ok(Hello { version, instance, max_message, explicit, continues })
     }
 
     /// Writes a HELLO; none if a number is above [`varint::MAX`].
@@ -139,7 +144,9 @@ impl Hello {
         let [mut version, mut rest] = [Vec::new(), Vec::new()];
         varint::encode(self.version, &mut version)?;
         varint::encode(self.max_message, &mut rest)?;
-        varint::encode(if self.explicit { EXPLICIT } else { 0 }, &mut rest)?;
+        let explicit = if self.explicit { EXPLICIT } else { 0 };
+        let continues = if self.continues { CONTINUES } else { 0 };
+        varint::encode(explicit | continues, &mut rest)?;
         write(HELLO, &[&version, &self.instance.to_be_bytes(), &rest], out)
     }
 }

@@ -1,0 +1,200 @@
+//! Both kinds of sessions seen as one: who is connected, how one kind follows the other.
+//!
+//! A modern session is preferred everywhere. When a v12 peer turns out to be of our own kind, one of
+//! the two sides asks it to change, and the session goes on under the same `PeerId`. All that
+//! goes to one peer goes to the kind of session it has now.
+
+use super::Node;
+use crate::config::limits::{self, UPGRADE_WAIT};
+use crate::crypto::identity::{LegacyId, WireId, wire_id};
+use crate::error::{Code, Error, Result};
+use crate::node::api::*;
+use crate::path::dial::Target;
+use crate::session::quic::Quic;
+use crate::session::v12::V12;
+use crate::session::{Env, SessionEvent};
+use crate::wire::v13;
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// Lends a kind of sessions, by its field, what it works with.
+macro_rules! lend {
+    ($node:ident, $now:ident, $kind:ident, $call:ident) => {{
+        let full =
+            !$node.accepting || ($node.v12.len() + $node.quic.len() >= $node.max_peers && !$node.v12.may_yield());
+        let mut env = Env {
+            now: $now,
+            identity: &$node.identity,
+            keys: $node.identity.v12(),
+            rng: &mut $node.rng,
+            dialer: &mut $node.dialer,
+            budget: &mut $node.budget,
+            proven: &mut $node.proven,
+            last_id: &mut $node.last_peer,
+            full,
+            out: &mut $node.session,
+        };
+        $call(&mut $node.$kind, &mut env)
+    }};
+}
+
+impl Node {
+    pub(super) fn with_v12<T>(&mut self, now: Now, call: impl FnOnce(&mut V12, &mut Env<'_>) -> T) -> T {
+        self.v12.set_others(self.quic.len());
+        lend!(self, now, v12, call)
+    }
+
+    pub(super) fn with_quic<T>(&mut self, now: Now, call: impl FnOnce(&mut Quic, &mut Env<'_>) -> T) -> T {
+        lend!(self, now, quic, call)
+    }
+
+    /// A datagram of ours beside QUIC.
+    pub(super) fn ours(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+        match v13::Datagram::decode(bytes) {
+            Ok(v13::Datagram::Probe(probe)) => self.with_quic(now, |quic, env| quic.handle_probe(env, from, &probe)),
+            Ok(v13::Datagram::ProbeAck(ack)) => self.with_quic(now, |quic, env| quic.handle_probe_ack(env, from, &ack)),
+            Ok(v13::Datagram::SessionProbe(probe)) => {
+                self.with_quic(now, |quic, env| quic.handle_session_probe(env, from, &probe));
+            }
+            // A beacon belongs on the multicast group.
+            Ok(v13::Datagram::Beacon(_)) | Err(_) => self.session.stats.datagrams_rejected += 1,
+        }
+    }
+
+    /// All connected peers.
+    pub fn peers(&self) -> Vec<PeerId> {
+        let mut peers = self.v12.peers();
+        peers.extend(self.quic.peers());
+        peers.sort_unstable();
+        peers
+    }
+
+    pub fn peer_info(&self, peer: PeerId) -> Option<PeerInfo> {
+        let mut info = match self.quic.holds(peer) {
+            true => self.quic.info(peer)?,
+            false => self.v12.info(peer)?,
+        };
+        info.topics = self.quic.shared(peer).map_or_else(Vec::new, |shared| self.topics.ids_of(shared));
+        Some(info)
+    }
+
+    /// Bytes that wait for a peer.
+    pub fn buffered(&self, peer: PeerId) -> Result<usize> {
+        if self.quic.holds(peer) { self.quic.buffered(peer) } else { self.v12.buffered(peer) }
+    }
+
+    /// Says goodbye to a peer; over a modern session what waits leaves first. It may come back unless nobody looks for it.
+    pub fn close_peer(&mut self, now: Now, peer: PeerId) -> Result<()> {
+        match self.quic.holds(peer) {
+            true => self.with_quic(now, |quic, env| quic.close(env, peer))?,
+            false => self.with_v12(now, |v12, env| v12.close(env, peer))?,
+        }
+        self.follow(now);
+        Ok(())
+    }
+
+    /// Hands a message to the session of a peer.
+    pub(super) fn deliver_to(&mut self, now: Now, peer: PeerId, data: Bytes, tag: u64) -> Result<()> {
+        match self.quic.holds(peer) {
+            true => self.quic.send(peer, data, tag),
+            false => self.with_v12(now, |v12, env| v12.send(env, peer, data.into(), tag)),
+        }
+    }
+
+    /// The connected peer with this id of the old wire, whatever its session.
+    pub(super) fn by_wire_id(&self, id: &WireId) -> Option<PeerId> {
+        // A link that only takes in the rest has the number of the session that goes on.
+        self.v12.by_id(id).or_else(|| {
+            self.quic.peers().find(|peer| self.quic.legacy_id(*peer).is_some_and(|own| wire_id(&own) == *id))
+        })
+    }
+
+    pub(super) fn by_addr(&self, addr: &SocketAddr) -> Option<PeerId> {
+        self.quic.by_addr(addr).or_else(|| self.v12.by_addr(addr))
+    }
+
+    /// Whether even a peer that the application chose has no place.
+    pub(super) fn is_packed(&self) -> bool {
+        !self.accepting || (self.count() >= self.max_peers && !self.v12.may_yield())
+    }
+
+    /// Whether a newcomer whom nobody chose has no place.
+    pub(super) fn is_full(&self) -> bool {
+        !self.accepting || self.count() >= self.max_peers
+    }
+
+    pub(super) fn why_full(&self) -> String {
+        match self.accepting {
+            true => format!("the limit of {} peers is reached", self.max_peers),
+            false => "no new connections are made until the events that wait are read".to_owned(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.v12.len() + self.quic.len()
+    }
+
+    /// A modern session can begin: it gets a number, or goes on under that of the v12 session with the peer.
+    pub(super) fn agreed(&mut self, now: Now, index: usize, legacy: Option<LegacyId>) {
+        let old = legacy.and_then(|id| self.v12.by_id(&wire_id(&id))).filter(|peer| !self.quic.holds(*peer));
+        let (peer, waiting) = match old {
+            Some(peer) => {
+                self.upgrades.set(peer, None);
+                (peer, self.with_v12(now, |v12, env| v12.retire(env, peer)))
+            }
+            None => (self.with_quic(now, |_, env| env.new_peer()), Vec::new()),
+        };
+        self.with_quic(now, |quic, env| quic.open(env, index, peer, old.is_some()));
+        for (data, tag) in waiting {
+            if let Err(Error { code, detail }) = self.quic.send(peer, data, tag) {
+                self.session.stats.messages_lost += 1;
+                self.session.events.push_back(SessionEvent::Sent { tag, failure: Some((code, detail)) });
+            }
+        }
+        while self.count() > self.max_peers && self.v12.may_yield() {
+            self.with_v12(now, |v12, env| v12.yield_one(env));
+        }
+    }
+
+    /// A modern peer proved its legacy id: a v12 session with it is needless.
+    pub(super) fn linked(&mut self, now: Now, peer: PeerId, id: LegacyId) {
+        if let Some(old) = self.v12.by_id(&wire_id(&id)).filter(|old| *old != peer && !self.quic.holds(*old)) {
+            // The old one is listed: it was found just now.
+            let _ = self.with_v12(now, |v12, env| v12.close(env, old));
+        }
+        self.session.events.push_back(SessionEvent::Updated { peer });
+    }
+
+    /// A v12 peer may be of our own kind: one of the two asks, the other if that one does not.
+    pub(super) fn plan_upgrade(&mut self, now: Now, info: &PeerInfo) {
+        if info.session == Session::V12
+            && let Some(id) = &info.legacy_id
+        {
+            let first = self.identity.v12().wire_id() > wire_id(id);
+            let wait = if first { std::time::Duration::ZERO } else { UPGRADE_WAIT };
+            self.upgrades.set(info.id, Some(now.mono + wait));
+        }
+    }
+
+    pub(super) fn upgrade_due(&mut self, now: Now) {
+        for peer in self.upgrades.take_due(now.mono) {
+            let Some(info) = self.v12.info(peer).filter(|_| !self.quic.holds(peer)) else { continue };
+            let (addr, source) = (info.address, info.source);
+            if self.dialer.len() < limits::DIALS_MAX && self.dialer.get(&addr).is_none() {
+                let target = Target { addr, source, expected: None, key: None, continues: Some(peer), modern: true };
+                self.dialer.start(now.mono, target, None);
+            }
+        }
+    }
+
+    /// Sends a datagram to one peer, or says why that cannot be.
+    pub(super) fn check_modern(&self, peer: PeerId, what: &str) -> Result<()> {
+        match (self.quic.holds(peer), self.v12.info(peer)) {
+            (true, _) => Ok(()),
+            (false, Some(_)) => {
+                Err(Error::new(Code::NotSupported, format!("peer: {} speaks p2p-v12, which has no {what}", peer.0)))
+            }
+            (false, None) => Err(Error::new(Code::NotFound, format!("peer: {} is not connected", peer.0))),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Which sessions begin, which of two with one key stays, and how they end.
+//!
+//! A link that agreed with its peer is admitted, unless another connection with the same key is
+//! the better one, or there is no place. Both sides decide by the same rule, so one stays: the newer swarm of two
+//! with one seed; else the connection dialled by the peer with the greater key, unless
+//! the one that exists must have been lost by the peer. Who gives way is closed with the reason.
+
+use super::close::{Close, Lost, Reason};
+use super::flow::Shared;
+use super::link::Link;
+use super::{Quic, Role, lend};
+use crate::config::limits::{MIRRORS, SELF_MET_LIFE};
+use crate::crypto::identity::LegacyId;
+use crate::error::Code;
+use crate::node::api::{OpId, PeerId};
+use crate::session::{Ended, Env, SessionEvent};
+use std::cmp::Ordering;
+
+/// What becomes of a new connection with a key that is connected already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The new one stays; the other ends with this.
+    Keep(Close),
+    /// The new one ends with this.
+    Drop(Close),
+}
+
+/// What the rule looks at.
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    role: Role,
+    instance: u64,
+    went_both_ways: bool,
+}
+
+fn verdict(existing: Side, new: Side, our_key_is_greater: bool) -> Verdict {
+    match existing.instance.cmp(&new.instance) {
+        Ordering::Less => return Verdict::Keep(Close::Replaced),
+        Ordering::Greater => return Verdict::Drop(Close::Replaced),
+        Ordering::Equal => {}
+    }
+    // We dialled, and the other side, which sees both, agreed: it has decided.
+    let decided = new.role == Role::Dialler;
+    // The peer dialled twice, or data went both ways before: it has lost the one that we have.
+    let lost = existing.role == Role::Acceptor || existing.went_both_ways;
+    if decided || lost || !our_key_is_greater {
+        Verdict::Keep(Close::Duplicate)
+    } else {
+        Verdict::Drop(Close::Duplicate)
+    }
+}
+
+impl Quic {
+    /// Both sides agreed: the session begins, if nothing speaks against it. The owner gives it its `PeerId` with `open`.
+    pub(super) fn agreed(&mut self, env: &mut Env<'_>, index: usize) {
+        let Some(link) = self.link(index) else { return };
+        let Some(key) = link.key else { return };
+        let (new, legacy) = (side(link), link.exchange.as_ref().and_then(|exchange| exchange.legacy_id()));
+        let greater = self.own_key > key;
+        if let Some(other) = self.keys.get(&key).copied()
+            && let Some(existing) = self.link(other).map(|link| side(link))
+        {
+            match verdict(existing, new, greater) {
+                Verdict::Keep(close) => self.end_link(env, other, Reason::new(close, close.text())),
+                Verdict::Drop(close) => {
+                    // Whether the one that stays is still alive will be known soon.
+                    if let Some(other) = self.link(other) {
+                        other.conn.ping();
+                    }
+                    self.mark(other);
+                    return self.end_link(env, index, Reason::new(close, close.text()));
+                }
+            }
+        } else if new.role == Role::Acceptor && greater && self.is_dialling(&key) {
+            // Ours is on its way, and both sides prefer it.
+            return self.end_link(env, index, Reason::new(Close::Duplicate, Close::Duplicate.text()));
+        }
+        if env.full {
+            let reason =
+                Reason::new(Close::Refused, "no place: the limit of peers is reached, or events wait to be read");
+            return self.end_link(env, index, reason);
+        }
+        env.out.events.push_back(SessionEvent::Agreed { index, legacy });
+    }
+
+    /// Begins a session that was agreed on, under this id. `continues`: the peer was connected over p2p-v12 under it.
+    pub fn open(&mut self, env: &mut Env<'_>, index: usize, peer: PeerId, continues: bool) {
+        let (send_buffer, addrs) = (self.options.send_buffer, self.addrs.clone());
+        let Some(link) = self.link(index).filter(|link| link.is_pending()) else { return };
+        let Some(key) = link.key else { return };
+        link.open(peer, send_buffer, env.now.mono);
+        if let Some(exchange) = &mut link.exchange {
+            exchange.tell_addrs(&addrs);
+        }
+        let (label, dialled) = (link.label, link.dial.is_some());
+        let tags = link.paths.as_ref().map_or_else(Vec::new, |paths| paths.tags());
+        for tag in tags {
+            self.tags.insert(tag, index);
+        }
+        self.keys.insert(key, index);
+        self.peers.insert(peer, index);
+        env.budget.answered(label.ip(), env.now.mono);
+        let mut ops = self.waiting.remove(&key).unwrap_or_default();
+        if dialled {
+            ops.extend(env.dialer.finish(&label).into_iter().flat_map(|dial| dial.ops));
+        }
+        if continues {
+            env.out.events.push_back(SessionEvent::Updated { peer });
+        } else {
+            env.out.stats.connections += 1;
+            env.out.events.push_back(SessionEvent::Connected { peer });
+        }
+        env.out.events.push_back(SessionEvent::DialDone { ops, result: Ok(peer) });
+        self.mark(index);
+    }
+
+    /// Ends a link from our side.
+    pub(super) fn end_link(&mut self, env: &mut Env<'_>, index: usize, reason: Reason) {
+        let mut progress = Vec::new();
+        if let Some(link) = self.link(index) {
+            link.end(env.now.mono, reason, &mut progress);
+        }
+        for progress in progress {
+            self.progress(env, index, progress);
+        }
+        self.mark(index);
+    }
+
+    /// A link ended, by whomever: what was kept for it goes, and who waited is told.
+    pub(super) fn ended(&mut self, env: &mut Env<'_>, index: usize, lost: Lost) {
+        let own_key = self.own_key;
+        let Some(link) = self.links.get_mut(index).and_then(Option::as_deref_mut) else { return };
+        let (label, key) = (link.label, link.key);
+        let info = link.info();
+        let (peer, dial) = (link.peer.take(), link.dial.take());
+        let redial = match lost.redial {
+            true => link.paths.as_ref().map_or_else(Vec::new, |paths| paths.confirmed()),
+            false => Vec::new(),
+        };
+        let unsent = link.end_flow(env.now.mono, peer, &mut lend!(self, env));
+        self.tags.retain(|_, owner| *owner != index);
+        if key == Some(own_key) && self.mirrors.len() < MIRRORS {
+            self.mirrors.insert(label, env.now.mono + SELF_MET_LIFE);
+        }
+        if let Some(key) = key
+            && self.keys.get(&key) == Some(&index)
+        {
+            self.keys.remove(&key);
+        }
+        if let (Some(peer), Some(info)) = (peer, info) {
+            self.peers.remove(&peer);
+            env.out.stats.disconnections += 1;
+            env.out.stats.messages_lost += unsent.len() as u64;
+            let ended = Ended { info, code: lost.code, reason: lost.reason, redial, unsent };
+            env.out.events.push_back(SessionEvent::Disconnected(Box::new(ended)));
+        } else if dial.is_some() {
+            let ops = env.dialer.finish(&label).map_or_else(Vec::new, |dial| dial.ops);
+            let Lost { code, reason, .. } = lost;
+            match key.filter(|_| lost.close == Some(Close::Duplicate)) {
+                Some(key) => self.wait_for(env, key, ops),
+                None => env.out.events.push_back(SessionEvent::DialDone { ops, result: Err((code, reason)) }),
+            }
+        }
+    }
+
+    /// Another connection with this key stays, or is about to: it answers these dials.
+    fn wait_for(&mut self, env: &mut Env<'_>, key: [u8; 32], ops: Vec<OpId>) {
+        let open = self.keys.get(&key).and_then(|index| self.links.get(*index)?.as_ref()?.peer);
+        match open {
+            Some(peer) => env.out.events.push_back(SessionEvent::DialDone { ops, result: Ok(peer) }),
+            None if ops.is_empty() => {}
+            // Operations end by themselves when their time is up.
+            None => self.waiting.entry(key).or_default().extend(ops),
+        }
+    }
+
+    /// An operation ended for another reason.
+    pub fn forget_op(&mut self, op: OpId) {
+        self.waiting.retain(|_, ops| {
+            ops.retain(|other| *other != op);
+            !ops.is_empty()
+        });
+    }
+
+    /// A dial of ours to this key is under way.
+    fn is_dialling(&self, key: &[u8; 32]) -> bool {
+        self.links.iter().flatten().any(|link| {
+            let expected = link.dial.as_ref().and_then(|dial| dial.expected);
+            link.is_pending() && link.role == Role::Dialler && (link.key.or(expected) == Some(*key))
+        })
+    }
+
+    /// The legacy id that a peer proved.
+    pub fn legacy_id(&self, peer: PeerId) -> Option<LegacyId> {
+        self.of(peer)?.exchange.as_ref()?.legacy_id()
+    }
+}
+
+fn side(link: &Link) -> Side {
+    Side {
+        role: link.role,
+        instance: link.exchange.as_ref().and_then(|exchange| exchange.instance()).unwrap_or(0),
+        went_both_ways: link.went_both_ways(),
+    }
+}
+
+/// The code of a failure that the application is told.
+pub fn not_connected(peer: PeerId) -> crate::error::Error {
+    crate::error::Error::new(Code::NotFound, format!("peer: {} is not connected", peer.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: Side = Side { role: Role::Dialler, instance: 1, went_both_ways: false };
+
+    #[test]
+    fn the_newer_swarm_of_two_with_one_seed_stays() {
+        let newer = Side { role: Role::Acceptor, instance: 2, ..OLD };
+        assert_eq!(verdict(OLD, newer, true), Verdict::Keep(Close::Replaced));
+        assert_eq!(verdict(newer, OLD, false), Verdict::Drop(Close::Replaced));
+    }
+
+    /// Two dial each other at once: each sees its own dial and the other's connection.
+    #[test]
+    fn of_two_simultaneous_dials_one_stays() {
+        let theirs = Side { role: Role::Acceptor, ..OLD };
+        assert_eq!(verdict(OLD, theirs, true), Verdict::Drop(Close::Duplicate), "ours stays with the greater key");
+        assert_eq!(verdict(OLD, theirs, false), Verdict::Keep(Close::Duplicate));
+    }
+
+    #[test]
+    fn a_peer_that_dials_again_has_lost_the_connection() {
+        let theirs = Side { role: Role::Acceptor, ..OLD };
+        assert_eq!(verdict(theirs, theirs, true), Verdict::Keep(Close::Duplicate));
+        let used = Side { went_both_ways: true, ..OLD };
+        assert_eq!(verdict(used, theirs, true), Verdict::Keep(Close::Duplicate));
+    }
+}

@@ -1,0 +1,250 @@
+//! What `node` asks of the modern sessions for the application. All of it answers at once.
+
+use super::admit::not_connected;
+use super::close::{Close, Reason};
+use super::datagrams::DatagramError;
+use super::flow::Flow;
+use super::link::Link;
+use super::outbox::PushError;
+use super::streams::{End, Streams};
+use super::{Quic, TopicNo};
+use crate::config::limits::{CLOSE_DEADLINE, SEND_BUFFER_TOTAL_BYTES};
+use crate::error::{Code, Error, Result};
+use crate::node::api::{PeerId, PeerInfo, Stats, StreamId, StreamRead};
+use crate::session::Env;
+use bytes::Bytes;
+use quinn_proto::Connection;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+impl Quic {
+    /// Takes a message for one peer. `tag` other than 0 is reported when it arrived, or may not have.
+    pub fn send(&mut self, peer: PeerId, data: Bytes, tag: u64) -> Result<()> {
+        let len = data.len();
+        let index = self.index_of(peer)?;
+        let (flow, _) = self.flow(index, peer)?;
+        match flow.push(data, tag) {
+            Ok(()) => {
+                self.mark(index);
+                Ok(())
+            }
+            Err(PushError::TooLarge { max }) => Err(Error::new(
+                Code::TooLarge,
+                format!("data: {len} bytes; this peer takes at most {max} in one message, split it or use a stream"),
+            )),
+            Err(PushError::Full) => {
+                let waiting = flow.buffered();
+                let detail = format!("{waiting} bytes wait for this peer; wait for the writable event");
+                Err(Error::new(Code::WouldBlock, detail))
+            }
+        }
+    }
+
+    /// Takes a datagram for one peer: it leaves soon, once, or never.
+    pub fn send_datagram(&mut self, peer: PeerId, data: &[u8]) -> Result<()> {
+        let index = self.index_of(peer)?;
+        let (flow, conn) = self.flow(index, peer)?;
+        match flow.push_datagram(conn, data) {
+            Ok(()) => {
+                self.mark(index);
+                Ok(())
+            }
+            Err(DatagramError::Full) => {
+                Err(Error::new(Code::WouldBlock, "too many datagrams wait for this peer; wait for the writable event"))
+            }
+            Err(DatagramError::TooLarge { max }) => Err(Error::new(
+                Code::TooLarge,
+                format!("data: {} bytes; a datagram holds at most {max}, send a message", data.len()),
+            )),
+            Err(DatagramError::Unsupported) => {
+                Err(Error::new(Code::NotSupported, format!("peer: {} takes no datagrams", peer.0)))
+            }
+        }
+    }
+
+    /// Takes a frame for the mesh stream. False: there is no room, or no such peer.
+    pub fn send_mesh(&mut self, peer: PeerId, frame: Bytes) -> bool {
+        let Ok(index) = self.index_of(peer) else { return false };
+        let taken = self.flow(index, peer).is_ok_and(|(flow, _)| flow.push_mesh(frame));
+        self.mark(index);
+        taken
+    }
+
+    /// Opens a stream to a peer, which is told at once.
+    pub fn open_stream(&mut self, peer: PeerId) -> Result<StreamId> {
+        let index = self.index_of(peer)?;
+        let stream = StreamId(self.last_stream.saturating_add(1));
+        let (flow, conn) = self.flow(index, peer)?;
+        flow.streams.open(conn, stream.0)?;
+        self.last_stream = stream.0;
+        self.owners.insert(stream, index);
+        self.mark(index);
+        Ok(stream)
+    }
+
+    /// Writes to a stream; how many bytes were taken.
+    pub fn write_stream(&mut self, stream: StreamId, data: &[u8]) -> Result<usize> {
+        self.with_stream(stream, |streams, conn| streams.write(conn, stream.0, data))
+    }
+
+    /// No bytes of ours follow on a stream.
+    pub fn finish_stream(&mut self, stream: StreamId) -> Result<()> {
+        self.with_stream(stream, |streams, _| streams.finish(stream.0))
+    }
+
+    /// Gives up our direction of a stream.
+    pub fn reset_stream(&mut self, stream: StreamId, code: u32) -> Result<()> {
+        self.with_stream(stream, |streams, conn| streams.reset(conn, stream.0, code))
+    }
+
+    /// Wants nothing more of the peer's direction of a stream.
+    pub fn stop_stream(&mut self, stream: StreamId, code: u32) -> Result<()> {
+        self.with_stream(stream, |streams, conn| streams.stop(conn, stream.0, code))
+    }
+
+    /// Which of several streams goes first.
+    pub fn set_stream_priority(&mut self, stream: StreamId, priority: i32) -> Result<()> {
+        self.with_stream(stream, |streams, conn| streams.set_priority(conn, stream.0, priority))
+    }
+
+    /// Hands up to `most` bytes of a stream to `take`.
+    pub fn read_stream(&mut self, stream: StreamId, most: usize, take: impl FnMut(Bytes)) -> Result<StreamRead> {
+        let read = self.with_stream(stream, |streams, conn| streams.read(conn, stream.0, most, take))?;
+        Ok(StreamRead {
+            bytes: read.bytes,
+            finished: read.end == Some(End::Finished),
+            reset: match read.end {
+                Some(End::Reset(code)) => Some(code),
+                _ => None,
+            },
+        })
+    }
+
+    /// The peer at the other end of a stream.
+    pub fn peer_of(&self, stream: StreamId) -> Option<PeerId> {
+        self.links.get(*self.owners.get(&stream)?)?.as_ref()?.peer
+    }
+
+    fn with_stream<T>(
+        &mut self,
+        stream: StreamId,
+        call: impl FnOnce(&mut Streams, &mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        let gone = || Error::new(Code::NotFound, format!("stream: {} is no open stream", stream.0));
+        let index = self.owners.get(&stream).copied().ok_or_else(gone)?;
+        let (flow, conn) = self.link(index).and_then(Link::flow).ok_or_else(gone)?;
+        let result = call(&mut flow.streams, conn)?;
+        self.mark(index);
+        Ok(result)
+    }
+
+    fn flow(&mut self, index: usize, peer: PeerId) -> Result<(&mut Flow, &mut Connection)> {
+        let closing = Error::new(Code::Closed, format!("peer: {} is being closed", peer.0));
+        self.link(index).and_then(Link::flow).ok_or(closing)
+    }
+
+    /// Ends a connection from our side: what waits leaves first, within `CLOSE_DEADLINE`.
+    pub fn close(&mut self, env: &mut Env<'_>, peer: PeerId) -> Result<()> {
+        let index = self.index_of(peer)?;
+        let link = self.link(index).ok_or_else(|| not_connected(peer))?;
+        link.close_gracefully(env.now.mono + CLOSE_DEADLINE);
+        self.mark(index);
+        self.work(env);
+        Ok(())
+    }
+
+    /// The swarm ends: every connection is told.
+    pub fn close_all(&mut self, env: &mut Env<'_>) {
+        for index in self.indices() {
+            self.end_link(env, index, Reason::new(Close::Going, "the swarm was closed"));
+        }
+        self.work(env);
+    }
+
+    /// Nothing of ours waits to arrive anywhere.
+    pub fn is_idle(&self) -> bool {
+        self.links.iter().flatten().all(|link| link.is_idle())
+    }
+
+    pub fn set_accepting(&mut self, accepting: bool) {
+        self.accepting = accepting;
+    }
+
+    /// The open session with this key.
+    pub fn by_key(&self, key: &[u8; 32]) -> Option<PeerId> {
+        self.links.get(*self.keys.get(key)?)?.as_ref()?.peer
+    }
+
+    /// The open session whose data goes to this address.
+    pub fn by_addr(&self, addr: &SocketAddr) -> Option<PeerId> {
+        self.links.iter().flatten().find(|link| link.peer.is_some() && link.destination() == *addr)?.peer
+    }
+
+    /// We met ourselves there lately.
+    pub fn is_mirror(&self, addr: &SocketAddr) -> bool {
+        self.mirrors.contains_key(addr)
+    }
+
+    /// A source named an address of a connected peer: it is tried as another way.
+    pub fn hint(&mut self, env: &mut Env<'_>, peer: PeerId, addr: SocketAddr) {
+        if let Ok(index) = self.index_of(peer) {
+            self.with_paths(env, index, |paths, env, _| paths.add_candidates(&[addr], env.now.mono));
+            self.mark(index);
+        }
+    }
+
+    pub fn holds(&self, peer: PeerId) -> bool {
+        self.peers.contains_key(&peer)
+    }
+
+    pub fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers.keys().copied()
+    }
+
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub fn info(&self, peer: PeerId) -> Option<PeerInfo> {
+        self.of(peer)?.info()
+    }
+
+    /// Topics that a peer shares with us.
+    pub fn shared(&self, peer: PeerId) -> Option<&BTreeSet<TopicNo>> {
+        Some(self.of(peer)?.exchange.as_ref()?.shared())
+    }
+
+    pub fn buffered(&self, peer: PeerId) -> Result<usize> {
+        let link = self.of(peer).ok_or_else(|| not_connected(peer))?;
+        Ok(link.buffered())
+    }
+
+    /// Adds to the gauges.
+    pub fn gauges(&self, stats: &mut Stats) {
+        let pending = self.links.iter().flatten().filter(|link| link.is_pending()).count();
+        stats.peers += self.peers.len() as u64;
+        stats.unconfirmed += pending as u64;
+        stats.buffered_bytes += self.links.iter().flatten().map(|link| link.buffered() as u64).sum::<u64>();
+        stats.reassembly_bytes += (crate::config::limits::REASSEMBLY_TOTAL_BYTES - self.reassembly.free()) as u64;
+    }
+
+    /// All that is kept for peers, for tests of what is left when they are gone: links, ids, tags, keys.
+    pub fn held(&self) -> [usize; 5] {
+        let links = self.links.iter().flatten().count();
+        let (connections, cids) = self.endpoint.held();
+        [links, connections, cids, self.tags.len(), self.keys.len() + self.peers.len() + self.waiting.len()]
+    }
+
+    /// Bytes queued over all sessions are near their bound.
+    pub fn is_crowded(&self) -> bool {
+        self.links.iter().flatten().map(|link| link.buffered()).sum::<usize>() > SEND_BUFFER_TOTAL_BYTES
+    }
+
+    pub(super) fn index_of(&self, peer: PeerId) -> Result<usize> {
+        self.peers.get(&peer).copied().ok_or_else(|| not_connected(peer))
+    }
+
+    pub(super) fn of(&self, peer: PeerId) -> Option<&Link> {
+        self.links.get(*self.peers.get(&peer)?)?.as_deref()
+    }
+}

@@ -1,0 +1,437 @@
+//! The control stream of one session: who we are, which topics we share, what else we tell.
+//!
+//! Sans-IO and without QUIC: bytes of the stream in, bytes for the stream and `Told`s out. The
+//! dialler shows its proofs first; the acceptor answers for those that match and shows
+//! nothing else. A session is ready when a topic is shared, or when the dial was explicit and the
+//! acceptor takes such. Whatever breaks the rules ends the session with a `Reason`.
+//! Invariants: at most one TOPICS is on its way at a time; what a peer makes us buffer, compute or
+//! send is bounded by limits in config; a proof is believed only for the role that must give it.
+//! The frames are in docs/protocol.md.
+
+use super::close::{Close, Reason};
+use crate::bucket::Bucket;
+use crate::config::limits::{
+    ADDRS_TOLD, CONTROL_BURST_BYTES, CONTROL_BYTES_PER_SECOND, CONTROL_SEND_BYTES, CONTROL_TOPICS_COST,
+};
+use crate::crypto::identity::{LegacyId, V12Keys, legacy_id};
+use crate::crypto::legacy::{legacy_fits, legacy_proof};
+use crate::crypto::topic::{Role, TopicKey};
+use crate::wire::v13::control::{self, Control, Hello, VERSION};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Fewest tags in a TOPICS, so that few topics look like none.
+const FEWEST_TAGS: usize = 4;
+/// A joined topic inside the library: never reused, stays while anything of the application has the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicNo(pub u64);
+
+/// A topic as sessions know it.
+pub struct Joined {
+    pub key: TopicKey,
+    pub private: bool,
+}
+
+pub type Topics = BTreeMap<TopicNo, Joined>;
+
+/// What both sides need to know of this swarm.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Microseconds since 1970 when this swarm was made.
+    pub instance: u64,
+    pub max_message: u64,
+    pub accept_explicit: bool,
+    /// Old peers are spoken to, so the link to our legacy id is proven.
+    pub legacy: bool,
+}
+
+/// Keying material of this session that both sides have and nobody else.
+#[derive(Clone, Copy)]
+pub struct Bindings {
+    pub topic: [u8; 32],
+    pub legacy: [u8; 32],
+}
+
+/// What a call may use.
+pub struct Lent<'a> {
+    pub topics: &'a Topics,
+    pub own: &'a Own,
+    pub v12: &'a V12Keys,
+    pub rng: &'a mut ChaCha20Rng,
+    pub now: Instant,
+}
+
+/// What the exchange found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Topics are shared, or the dial was accepted without: data may flow.
+    Ready,
+    /// The set of shared topics changed.
+    Shared,
+    /// Where else the peer can be reached, so it says.
+    Addrs(Vec<SocketAddr>),
+    /// The peer holds the key of this legacy id.
+    Legacy(LegacyId),
+}
+
+/// One session's control stream.
+pub struct Exchange {
+    role: Role,
+    bindings: Bindings,
+    explicit: bool,
+    continues: bool,
+    received: Vec<u8>,
+    send: Vec<u8>,
+    budget: Bucket,
+    theirs: Option<Hello>,
+    shared: BTreeSet<TopicNo>,
+    /// Topics of the TOPICS on its way: the tag shown, and the one that would confirm it.
+    showing: Option<Vec<(TopicNo, [u8; 32], [u8; 32])>>,
+    /// Joined topics changed: show them again, or ask for theirs.
+    stale: bool,
+    answered: bool,
+    ready: bool,
+    legacy_sent: bool,
+    legacy_theirs: Option<[u8; 32]>,
+    legacy_proven: Option<LegacyId>,
+}
+
+impl Exchange {
+    /// `explicit`, of a dialler: ask to be accepted without a topic. `continues`: there is a v12 session that this one replaces.
+    pub fn new(role: Role, bindings: Bindings, explicit: bool, continues: bool, now: Instant) -> Exchange {
+        Exchange {
+            role,
+            bindings,
+            explicit,
+            continues,
+            received: Vec::new(),
+            send: Vec::new(),
+            budget: Bucket::new(CONTROL_BURST_BYTES, CONTROL_BYTES_PER_SECOND, now),
+            theirs: None,
+            shared: BTreeSet::new(),
+            showing: None,
+            stale: false,
+            answered: false,
+            ready: false,
+            legacy_sent: false,
+            legacy_theirs: None,
+            legacy_proven: None,
+        }
+    }
+
+    /// Says HELLO; a dialler shows its topics.
+    pub fn begin(&mut self, lent: &mut Lent<'_>) {
+        let explicit = match self.role {
+            Role::Dialler => self.explicit,
+            Role::Acceptor => lent.own.accept_explicit,
+        };
+        let Own { instance, max_message, .. } = *lent.own;
+        let hello = Hello { version: VERSION, instance, max_message, explicit, continues: self.continues };
+        // Every value of a HELLO fits a varint: they were checked when they were set.
+        let _ = hello.encode(&mut self.send);
+        if self.role == Role::Dialler {
+            self.show(lent);
+        }
+    }
+
+    /// Bytes of the control stream, in order, no more at a time than `allowance` said.
+    pub fn receive(&mut self, bytes: &[u8], lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+        self.received.extend_from_slice(bytes);
+        let mut received = std::mem::take(&mut self.received);
+        let mut taken = 0;
+        while let Some(rest) = received.get(taken..) {
+            let next = control::next(rest).map_err(|e| Reason::protocol(format!("control stream: {e}")))?;
+            let Some((frame, used)) = next else { break };
+            taken += used;
+            self.frame(frame, lent, told)?;
+        }
+        received.drain(..taken);
+        self.received = received;
+        Ok(())
+    }
+
+    /// How many bytes of the stream may be taken now; none: not before the time that is returned.
+    pub fn allowance(&mut self, now: Instant) -> Result<usize, Instant> {
+        const STEP: u32 = 4_096;
+        if self.budget.take(STEP, now) { Ok(STEP as usize) } else { Err(self.budget.ready_at(STEP, now)) }
+    }
+
+    /// What is to be written to the stream.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.send
+    }
+
+    /// The joined topics changed; `refresh` follows.
+    pub fn topics_changed(&mut self) {
+        self.stale = true;
+    }
+
+    /// A topic was left: the other side is told, if it was shared.
+    pub fn left(&mut self, no: TopicNo, key: &TopicKey) -> bool {
+        let was = self.shared.remove(&no);
+        if was {
+            let tag = key.proof(self.role, &self.bindings.topic);
+            let _ = control::encode_left(&[tag], &mut self.send);
+        }
+        was
+    }
+
+    /// Tells where else we can be reached.
+    pub fn tell_addrs(&mut self, addrs: &[SocketAddr]) {
+        let addrs: Vec<SocketAddr> = addrs.iter().copied().take(ADDRS_TOLD).collect();
+        if !self.is_clogged() {
+            let _ = control::encode_addrs(&addrs, &mut self.send);
+        }
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Topics both sides joined.
+    pub fn shared(&self) -> &BTreeSet<TopicNo> {
+        &self.shared
+    }
+
+    /// When the other swarm was made, once it said so.
+    pub fn instance(&self) -> Option<u64> {
+        self.theirs.as_ref().map(|hello| hello.instance)
+    }
+
+    /// Largest message the other side takes.
+    pub fn max_message(&self) -> u64 {
+        self.theirs.as_ref().map_or(0, |hello| hello.max_message)
+    }
+
+    /// The legacy id that the peer proved to hold.
+    pub fn legacy_id(&self) -> Option<LegacyId> {
+        self.legacy_proven
+    }
+
+    /// The session was accepted without a topic.
+    pub fn is_explicit(&self) -> bool {
+        self.ready && self.explicit
+    }
+
+    /// One side continues a v12 session: the legacy proofs come before the session is used.
+    pub fn continues(&self) -> bool {
+        self.continues || self.theirs.as_ref().is_some_and(|hello| hello.continues)
+    }
+
+    fn frame(&mut self, frame: Control<'_>, lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+        match (frame, &self.theirs) {
+            (Control::Hello(hello), None) => self.hello(hello, lent),
+            (Control::Hello(_), Some(_)) => Err(Reason::protocol("a second HELLO")),
+            (_, None) => Err(Reason::protocol("the first control frame is not HELLO")),
+            (Control::Topics(tags), _) if self.role == Role::Acceptor => self.topics(tags, lent, told),
+            (Control::Shared(tags), _) if self.role == Role::Dialler => self.confirmed(tags, lent, told),
+            (Control::Ask, _) if self.role == Role::Dialler => {
+                self.stale = true;
+                Ok(())
+            }
+            (Control::Topics(_) | Control::Shared(_) | Control::Ask, _) => {
+                Err(Reason::protocol("a control frame of the other role"))
+            }
+            (Control::Left(tags), _) => {
+                self.theirs_left(tags, lent, told);
+                Ok(())
+            }
+            (Control::Addrs(addrs), _) => {
+                told.push(Told::Addrs(addrs.iter().take(ADDRS_TOLD).collect()));
+                Ok(())
+            }
+            (Control::Legacy(key), _) => self.legacy(&key, lent),
+            (Control::LegacyProof(mac), _) => self.legacy_proof(&mac, lent, told),
+            (Control::Unknown { .. }, _) => Ok(()),
+        }
+    }
+
+    fn hello(&mut self, hello: Hello, lent: &mut Lent<'_>) -> Result<(), Reason> {
+        self.explicit = match self.role {
+            Role::Dialler => self.explicit && hello.explicit,
+            Role::Acceptor => lent.own.accept_explicit && hello.explicit,
+        };
+        self.theirs = Some(hello);
+        if self.role == Role::Acceptor {
+            self.begin(lent);
+        }
+        Ok(())
+    }
+
+    /// Acceptor: answers for the topics that match, and for nothing else.
+    fn topics(&mut self, tags: &[[u8; 32]], lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+        self.budget.take(CONTROL_TOPICS_COST, lent.now);
+        let shown: BTreeSet<&[u8; 32]> = tags.iter().collect();
+        let (mut answer, before) = (Vec::new(), self.shared.len());
+        for (no, joined) in lent.topics {
+            let own = joined.key.proof(Role::Acceptor, &self.bindings.topic);
+            if shown.contains(&own) {
+                return Err(Reason::new(Close::BadProof, "a topic proof of our own role came back"));
+            }
+            if shown.contains(&joined.key.proof(Role::Dialler, &self.bindings.topic)) {
+                self.shared.insert(*no);
+                answer.push(own);
+            }
+        }
+        self.check_clog()?;
+        let _ = control::encode_shared(&answer, &mut self.send);
+        self.answered = true;
+        self.settle(before, lent, told)
+    }
+
+    /// Dialler: the acceptor's answer.
+    fn confirmed(&mut self, tags: &[[u8; 32]], lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+        let Some(showing) = self.showing.take() else {
+            return Err(Reason::protocol("SHARED without TOPICS"));
+        };
+        let before = self.shared.len();
+        for tag in tags {
+            let Some((no, shown, _)) = showing.iter().find(|(.., expected)| expected == tag) else {
+                return Err(Reason::new(Close::BadProof, "a topic proof that fits no topic we showed"));
+            };
+            match lent.topics.get(no) {
+                Some(_) => {
+                    self.shared.insert(*no);
+                }
+                // Left meanwhile, and the other side believes to share it.
+                None => {
+                    let _ = control::encode_left(&[*shown], &mut self.send);
+                }
+            }
+        }
+        self.answered = true;
+        self.settle(before, lent, told)
+    }
+
+    /// What follows when the set of shared topics may have grown, and the first time.
+    fn settle(&mut self, before: usize, lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+        let grown = self.shared.len() > before;
+        if self.ready {
+            if grown {
+                told.push(Told::Shared);
+            }
+        } else if !self.shared.is_empty() || self.explicit {
+            self.ready = true;
+            told.push(Told::Ready);
+        } else if self.role == Role::Acceptor {
+            let asked = self.theirs.as_ref().is_some_and(|hello| hello.explicit);
+            return Err(match asked {
+                true => Reason::new(Close::Refused, "no topic is shared, and dials by address are not accepted"),
+                false => {
+                    Reason::new(Close::NoTopic, "no topic is shared, and the connection was not asked for by address")
+                }
+            });
+        }
+        self.tell_legacy(lent);
+        Ok(())
+    }
+
+    fn theirs_left(&mut self, tags: &[[u8; 32]], lent: &Lent<'_>, told: &mut Vec<Told>) {
+        let tags: BTreeSet<&[u8; 32]> = tags.iter().collect();
+        let (role, binding, before) = (self.role.other(), self.bindings.topic, self.shared.len());
+        self.shared
+            .retain(|no| !lent.topics.get(no).is_some_and(|joined| tags.contains(&joined.key.proof(role, &binding))));
+        if self.shared.len() < before {
+            told.push(Told::Shared);
+        }
+    }
+
+    /// Shows the topics again, or asks for theirs, if something changed and nothing is on its way.
+    pub fn refresh(&mut self, lent: &mut Lent<'_>) -> Result<(), Reason> {
+        if !self.stale || self.theirs.is_none() || self.showing.is_some() {
+            return Ok(());
+        }
+        self.check_clog()?;
+        self.stale = false;
+        match self.role {
+            Role::Dialler => self.show(lent),
+            Role::Acceptor if self.answered => {
+                control::encode_ask(&mut self.send);
+            }
+            // Its first TOPICS is still to come and will be compared with what is joined then.
+            Role::Acceptor => {}
+        }
+        Ok(())
+    }
+
+    /// Dialler: a TOPICS with a proof for each joined topic, hidden among random ones.
+    fn show(&mut self, lent: &mut Lent<'_>) {
+        let mut tags = Vec::with_capacity(lent.topics.len().next_power_of_two().max(FEWEST_TAGS));
+        let mut showing = Vec::with_capacity(lent.topics.len());
+        for (no, joined) in lent.topics {
+            let own = joined.key.proof(Role::Dialler, &self.bindings.topic);
+            tags.push(own);
+            showing.push((*no, own, joined.key.proof(Role::Acceptor, &self.bindings.topic)));
+        }
+        let padded = tags.len().next_power_of_two().max(FEWEST_TAGS);
+        while tags.len() < padded {
+            let mut tag = [0; 32];
+            lent.rng.fill_bytes(&mut tag);
+            tags.push(tag);
+        }
+        // Their order tells nothing.
+        tags.sort_unstable();
+        let _ = control::encode_topics(&tags, &mut self.send);
+        self.showing = Some(showing);
+    }
+
+    /// Names our v12 key, once, to a peer that shares a public topic or was dialled by address.
+    fn tell_legacy(&mut self, lent: &Lent<'_>) {
+        let public = self.shared.iter().any(|no| lent.topics.get(no).is_some_and(|joined| !joined.private));
+        if !self.legacy_sent && self.ready && lent.own.legacy && (public || self.explicit) {
+            self.legacy_sent = true;
+            control::encode_legacy(lent.v12.public(), &mut self.send);
+            self.prove_legacy(lent);
+        }
+    }
+
+    fn legacy(&mut self, key: &[u8; 32], lent: &Lent<'_>) -> Result<(), Reason> {
+        if self.legacy_theirs.replace(*key).is_some() {
+            return Err(Reason::protocol("a second LEGACY"));
+        }
+        if legacy_proof(lent.v12, key, self.role, &self.bindings.legacy).is_none() {
+            return Err(Reason::new(Close::BadProof, "LEGACY names a key of low order"));
+        }
+        self.prove_legacy(lent);
+        Ok(())
+    }
+
+    /// Proves that we hold our v12 key, when both sides have named theirs.
+    fn prove_legacy(&mut self, lent: &Lent<'_>) {
+        let Some(theirs) = self.legacy_theirs.filter(|_| self.legacy_sent) else { return };
+        if let Some(mac) = legacy_proof(lent.v12, &theirs, self.role, &self.bindings.legacy) {
+            control::encode_legacy_proof(&mac, &mut self.send);
+        }
+    }
+
+    fn legacy_proof(&mut self, mac: &[u8; 32], lent: &Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+        let Some(theirs) = self.legacy_theirs.filter(|_| self.legacy_sent && self.legacy_proven.is_none()) else {
+            return Err(Reason::protocol("LEGACY_PROOF without LEGACY"));
+        };
+        if !legacy_fits(lent.v12, &theirs, self.role.other(), &self.bindings.legacy, mac) {
+            return Err(Reason::new(Close::BadProof, "the proof of the v12 key is wrong"));
+        }
+        let id = legacy_id(&theirs);
+        self.legacy_proven = Some(id);
+        told.push(Told::Legacy(id));
+        Ok(())
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.send.len() > CONTROL_SEND_BYTES
+    }
+
+    fn check_clog(&self) -> Result<(), Reason> {
+        match self.is_clogged() {
+            true => Err(Reason::new(Close::TimedOut, "its control stream is not read")),
+            false => Ok(()),
+        }
+    }
+}

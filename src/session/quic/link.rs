@@ -1,0 +1,529 @@
+//! One modern connection: QUIC, its control exchange, and what flows over it.
+//!
+//! `work` takes what QUIC reports, reads and writes streams, and leaves `Progress` for the owner,
+//! who decides whether a session that could begin may begin (`admit`). Nothing of the
+//! application is read before that. A link ends once: the owner gets the reason, QUIC stays
+//! until the close is through.
+//! Inputs: QUIC events, time, calls of the application. Outputs: `Progress`, datagrams.
+
+use super::close::{Close, Lost, Reason};
+use super::endpoint::Endpoint;
+use super::exchange::{Bindings, Exchange, Lent, Told};
+use super::flow::{Flow, Shared};
+use crate::config::limits::{KEEP_ALIVE_SECONDS, QUIC_SETUP_TIMEOUT};
+use crate::crypto::path::PathKeys;
+use crate::crypto::tls::{self, Export, Suite};
+use crate::crypto::topic::Role;
+use crate::node::api::{Family, PeerId, PeerInfo, Session, Source};
+use crate::path::session::Paths;
+use crate::timers::earlier;
+use quinn_proto::{Connection, ConnectionEvent, ConnectionHandle, Dir, Event, ReadError, Side, StreamId, WriteError};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// The type of the control stream.
+const CONTROL_STREAM: u8 = 0;
+/// Above everything else.
+const CONTROL_PRIORITY: i32 = 2;
+
+/// How our dial came about.
+#[derive(Debug, Clone)]
+pub struct Dialled {
+    /// The key that must answer, if it is known.
+    pub expected: Option<[u8; 32]>,
+    /// The application named the address or the key.
+    pub explicit: bool,
+    /// The v12 session that this one is to go on with.
+    pub continues: Option<PeerId>,
+}
+
+/// What the owner is told of a link.
+#[derive(Debug)]
+pub enum Progress {
+    /// Both sides agreed; the session begins if the owner admits it.
+    Ready,
+    /// About topics, addresses, the legacy id.
+    Told(Told),
+    /// It ended: by the peer, the network, or (with what goes over the wire) by us.
+    Ended(Lost),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Until both sides agreed; has to be done by then.
+    Setup(Instant),
+    /// Agreed, and waiting for proofs that must come first, or for the owner; at the latest until then.
+    Waiting(Instant),
+    Open,
+    /// What waits is sent, until then.
+    Closing(Instant),
+    /// Told, and QUIC is winding up.
+    Ended,
+}
+
+pub struct Link {
+    pub handle: ConnectionHandle,
+    pub conn: Box<Connection>,
+    pub role: Role,
+    pub source: Source,
+    pub started: Instant,
+    /// The address it began on, which QUIC goes on to believe in.
+    pub label: SocketAddr,
+    pub dial: Option<Dialled>,
+    pub key: Option<[u8; 32]>,
+    suite: Suite,
+    pub peer: Option<PeerId>,
+    pub exchange: Option<Exchange>,
+    pub paths: Option<Paths>,
+    /// It is among those that are asked for datagrams.
+    pub sends: bool,
+    pub bytes_sent: u64,
+    flow: Option<Flow>,
+    opened: Option<Instant>,
+    stage: Stage,
+    control: Option<StreamId>,
+    control_begun: bool,
+    /// Control frames beyond what the peer may ask for are read again then.
+    control_pause: Option<Instant>,
+    heard: Heard,
+}
+
+/// What is noticed of a connection's life, from QUIC's own counters.
+struct Heard {
+    received: u64,
+    asked: u64,
+    at: Instant,
+    keep_alives: usize,
+}
+
+impl Link {
+    pub fn new(handle: ConnectionHandle, conn: Connection, label: SocketAddr, source: Source, now: Instant) -> Link {
+        let role = match conn.side() {
+            Side::Client => Role::Dialler,
+            Side::Server => Role::Acceptor,
+        };
+        Link {
+            handle,
+            conn: Box::new(conn),
+            role,
+            source,
+            started: now,
+            label,
+            dial: None,
+            key: None,
+            suite: Suite::ChaCha20Poly1305,
+            peer: None,
+            exchange: None,
+            paths: None,
+            sends: false,
+            bytes_sent: 0,
+            flow: None,
+            opened: None,
+            stage: Stage::Setup(now + QUIC_SETUP_TIMEOUT),
+            control: None,
+            control_begun: false,
+            control_pause: None,
+            heard: Heard { received: 0, asked: 0, at: now, keep_alives: 0 },
+        }
+    }
+
+    pub fn handle_event(&mut self, event: ConnectionEvent) {
+        self.conn.handle_event(event);
+    }
+
+    /// Where its datagrams go now.
+    pub fn destination(&self) -> SocketAddr {
+        self.paths.as_ref().map_or(self.label, Paths::current)
+    }
+
+    pub fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::Closing(_))
+    }
+
+    pub fn is_pending(&self) -> bool {
+        matches!(self.stage, Stage::Setup(_) | Stage::Waiting(_))
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.stage == Stage::Ended
+    }
+
+    /// Its addresses are looked after: it is connected and not over.
+    pub fn minds_paths(&self) -> bool {
+        self.paths.is_some() && self.stage != Stage::Ended
+    }
+
+    /// QUIC is through with it.
+    pub fn is_drained(&self) -> bool {
+        self.conn.is_drained()
+    }
+
+    /// The owner admitted it: the session begins. `send_buffer`: bytes of messages that may wait.
+    pub fn open(&mut self, peer: PeerId, send_buffer: usize, now: Instant) {
+        let max_message = self.exchange.as_ref().map_or(0, Exchange::max_message);
+        self.peer = Some(peer);
+        self.stage = Stage::Open;
+        self.opened = Some(now);
+        self.flow = Some(Flow::new(send_buffer, max_message));
+    }
+
+    /// Reads and writes what flows, if the session is open.
+    pub fn run_flow(&mut self, now: Instant, index: usize, shared: &mut Shared<'_>, out: &mut Vec<Progress>) {
+        let open = self.is_open();
+        let (Some(flow), Some(peer), true) = (&mut self.flow, self.peer, open) else { return };
+        if let Err(reason) = flow.work(&mut self.conn, now, index, peer, shared) {
+            self.end(now, reason, out);
+        }
+    }
+
+    /// Where the application's data goes, and the connection; none: it is not open, or closing.
+    pub fn flow(&mut self) -> Option<(&mut Flow, &mut Connection)> {
+        self.flow.as_mut().filter(|_| self.stage == Stage::Open).map(|flow| (flow, &mut *self.conn))
+    }
+
+    /// It is over: what had arrived is read still; the rest is given up. Returns the tags of messages that may not have arrived.
+    pub fn end_flow(&mut self, now: Instant, peer: Option<PeerId>, shared: &mut Shared<'_>) -> Vec<u64> {
+        let Some(mut flow) = self.flow.take() else { return Vec::new() };
+        if let Some(peer) = peer {
+            flow.last_words(&mut self.conn, now, peer, shared);
+        }
+        flow.give_up(peer, shared)
+    }
+
+    /// A message of it waits for room that other sessions hold.
+    pub fn is_starved(&self) -> bool {
+        self.flow.as_ref().is_some_and(Flow::is_starved)
+    }
+
+    pub fn buffered(&self) -> usize {
+        self.flow.as_ref().map_or(0, Flow::buffered)
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.stage == Stage::Ended || self.flow.as_ref().is_none_or(Flow::is_idle)
+    }
+
+    /// Data of the application went both ways.
+    pub fn went_both_ways(&self) -> bool {
+        self.flow.as_ref().is_some_and(Flow::went_both_ways)
+    }
+
+    /// What is known of the peer, once it is one.
+    pub fn info(&self) -> Option<PeerInfo> {
+        let (id, exchange, paths, flow) =
+            (self.peer?, self.exchange.as_ref()?, self.paths.as_ref()?, self.flow.as_ref()?);
+        let mut addresses: Vec<SocketAddr> = paths.info().iter().map(|path| path.address).collect();
+        addresses.dedup();
+        let stats = self.conn.stats();
+        let lost = stats.path.lost_packets.saturating_mul(1_000).checked_div(stats.path.sent_packets).unwrap_or(0);
+        Some(PeerInfo {
+            id,
+            key: self.key,
+            legacy_id: exchange.legacy_id(),
+            session: Session::Quic,
+            suite: Some(self.suite),
+            topics: Vec::new(),
+            explicit: exchange.is_explicit(),
+            address: paths.current(),
+            addresses,
+            source: self.source,
+            family: Family::Unknown,
+            confirmed: true,
+            client: self.role == Role::Dialler,
+            rtt: Some(self.conn.rtt()),
+            loss_permille: u32::try_from(lost).unwrap_or(1_000).min(1_000),
+            bytes_sent: self.bytes_sent,
+            bytes_received: stats.udp_rx.bytes,
+            messages_sent: flow.moved.messages_sent,
+            messages_received: flow.moved.messages_received,
+            buffered: flow.buffered(),
+            connect_time: self.opened.unwrap_or(self.started).saturating_duration_since(self.started),
+            max_message: usize::try_from(exchange.max_message()).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// What waits is sent, at the latest until `until`; then it closes.
+    pub fn close_gracefully(&mut self, until: Instant) {
+        if self.stage == Stage::Open {
+            if let Some(flow) = &mut self.flow {
+                flow.finish();
+            }
+            self.stage = Stage::Closing(until);
+        }
+    }
+
+    /// Closes now. The owner has told, or is about to tell, whom it concerns.
+    pub fn close(&mut self, now: Instant, reason: &Reason) {
+        if self.stage != Stage::Ended {
+            self.stage = Stage::Ended;
+            self.conn.close(now, reason.close.number(), reason.wire_text());
+        }
+    }
+
+    /// Takes what happened. The owner calls it again for what was left by its bounds, when `has_more`.
+    pub fn work(
+        &mut self,
+        now: Instant,
+        own_key: &[u8; 32],
+        lent: &mut Lent<'_>,
+        endpoint: &mut Endpoint,
+        out: &mut Vec<Progress>,
+    ) {
+        self.conn_timeout(now);
+        let mut told = Vec::new();
+        let result = self.events(now, own_key, lent, endpoint, out);
+        let result = result.and_then(|()| self.control(now, lent, &mut told));
+        for told in told {
+            match told {
+                Told::Ready => {
+                    if let Stage::Setup(until) = self.stage {
+                        self.stage = Stage::Waiting(until);
+                    }
+                }
+                told => out.push(Progress::Told(told)),
+            }
+        }
+        let result = result.and_then(|()| self.overdue(now));
+        if let Err(reason) = result {
+            self.end(now, reason, out);
+        }
+        if matches!(self.stage, Stage::Waiting(_)) && self.may_begin() {
+            out.push(Progress::Ready);
+        }
+        self.listen(now);
+    }
+
+    /// What a session that continues another one waits for has come.
+    fn may_begin(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| !exchange.continues() || exchange.legacy_id().is_some())
+    }
+
+    /// Ends it from our side, once.
+    pub fn end(&mut self, now: Instant, reason: Reason, out: &mut Vec<Progress>) {
+        if self.stage != Stage::Ended {
+            self.close(now, &reason);
+            let Reason { close, text } = reason;
+            out.push(Progress::Ended(Lost { code: close.code(), reason: text, close: None, redial: false }));
+        }
+    }
+
+    /// When `work` is to be called, if nothing else happens before.
+    pub fn deadline(&mut self) -> Option<Instant> {
+        let mut at = self.conn.poll_timeout();
+        if self.stage != Stage::Ended {
+            at = earlier(at, self.control_pause);
+            at = earlier(at, self.paths.as_ref().and_then(Paths::poll_deadline));
+            at = earlier(at, self.flow.as_ref().and_then(Flow::poll_deadline));
+        }
+        let own = match self.stage {
+            Stage::Setup(until) | Stage::Waiting(until) | Stage::Closing(until) => Some(until),
+            Stage::Open => Some(self.keep_alive_at()),
+            Stage::Ended => None,
+        };
+        earlier(at, own)
+    }
+
+    /// The peer's round-trip time as QUIC measured it.
+    pub fn rtt(&self) -> Duration {
+        self.conn.rtt()
+    }
+
+    fn conn_timeout(&mut self, now: Instant) {
+        if self.conn.poll_timeout().is_some_and(|at| at <= now) {
+            self.conn.handle_timeout(now);
+        }
+    }
+
+    fn events(
+        &mut self,
+        now: Instant,
+        own_key: &[u8; 32],
+        lent: &mut Lent<'_>,
+        endpoint: &mut Endpoint,
+        out: &mut Vec<Progress>,
+    ) -> Result<(), Reason> {
+        loop {
+            let mut idle = true;
+            while let Some(event) = self.conn.poll_endpoint_events() {
+                idle = false;
+                if let Some(answer) = endpoint.handle_event(self.handle, event) {
+                    self.conn.handle_event(answer);
+                }
+            }
+            while let Some(event) = self.conn.poll() {
+                idle = false;
+                if self.stage == Stage::Ended {
+                    continue;
+                }
+                match event {
+                    Event::Connected => self.connected(now, own_key, lent)?,
+                    Event::ConnectionLost { reason } => {
+                        self.stage = Stage::Ended;
+                        out.push(Progress::Ended(Lost::from_error(&reason)));
+                    }
+                    Event::Stream(event) => {
+                        if let Some(flow) = &mut self.flow {
+                            flow.stream_event(event);
+                        }
+                    }
+                    Event::DatagramsUnblocked => {
+                        if let Some(flow) = &mut self.flow {
+                            flow.datagrams_unblocked();
+                        }
+                    }
+                    // Datagrams and the control stream are looked at whenever something happened.
+                    Event::DatagramReceived | Event::HandshakeDataReady => {}
+                }
+            }
+            if idle {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The handshake is done: the peer holds the key it showed.
+    fn connected(&mut self, now: Instant, own_key: &[u8; 32], lent: &mut Lent<'_>) -> Result<(), Reason> {
+        let peer = tls::peer(&self.conn).ok_or_else(|| Reason::protocol("the peer shows no Ed25519 certificate"))?;
+        let key = peer.key;
+        self.suite = peer.suite;
+        self.key = Some(key);
+        if key == *own_key {
+            return Err(Reason::new(Close::SelfMet, "the address is our own, or of another swarm with the same seed"));
+        }
+        let export = |what| {
+            tls::exporter(&self.conn, what).ok_or_else(|| Reason::protocol("the handshake gives no keying material"))
+        };
+        let bindings = Bindings { topic: *export(Export::Topic)?, legacy: *export(Export::Legacy)? };
+        let (dialler, acceptor) = (export(Export::PathDialler)?, export(Export::PathAcceptor)?);
+        let keys = match self.role {
+            Role::Dialler => PathKeys::new(*dialler, *acceptor),
+            Role::Acceptor => PathKeys::new(*acceptor, *dialler),
+        };
+        self.paths = Some(Paths::new(keys, self.label, now));
+        let (explicit, continues) =
+            self.dial.as_ref().map_or((false, false), |dial| (dial.explicit, dial.continues.is_some()));
+        let mut exchange = Exchange::new(self.role, bindings, explicit, continues, now);
+        if self.role == Role::Dialler {
+            let control = self.conn.streams().open(Dir::Bi);
+            self.control = Some(control.ok_or_else(|| Reason::protocol("the peer allows no stream"))?);
+            exchange.begin(lent);
+        }
+        self.exchange = Some(exchange);
+        Ok(())
+    }
+
+    /// Reads and writes the control stream.
+    fn control(&mut self, now: Instant, lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+        let Some(exchange) = self.exchange.as_mut().filter(|_| self.stage != Stage::Ended) else { return Ok(()) };
+        if self.control.is_none() {
+            // Streams come in their order: the first of the dialler is the control stream.
+            self.control = self.conn.streams().accept(Dir::Bi);
+        }
+        let Some(id) = self.control else { return Ok(()) };
+        // It may fail only on a connection that is being closed.
+        let _ = self.conn.send_stream(id).set_priority(CONTROL_PRIORITY);
+        if self.role == Role::Dialler && !self.control_begun {
+            self.control_begun = true;
+            exchange.output().insert(0, CONTROL_STREAM);
+        }
+        exchange.refresh(lent)?;
+        self.control_pause = None;
+        loop {
+            let most = match exchange.allowance(now) {
+                Ok(most) => most,
+                Err(at) => {
+                    self.control_pause = Some(at);
+                    break;
+                }
+            };
+            let mut stream = self.conn.recv_stream(id);
+            let Ok(mut chunks) = stream.read(true) else { return Err(Reason::protocol("the control stream is gone")) };
+            let bytes = match chunks.next(most) {
+                Ok(Some(chunk)) => chunk.bytes,
+                Ok(None) | Err(ReadError::Reset(_)) => return Err(Reason::protocol("the control stream ended")),
+                Err(ReadError::Blocked) => break,
+            };
+            drop(chunks);
+            let mut bytes = bytes.as_ref();
+            if self.role == Role::Acceptor && !self.control_begun {
+                self.control_begun = true;
+                match bytes.split_first() {
+                    Some((&CONTROL_STREAM, rest)) => bytes = rest,
+                    _ => return Err(Reason::protocol("the first stream is not the control stream")),
+                }
+            }
+            exchange.receive(bytes, lent, told)?;
+        }
+        exchange.refresh(lent)?;
+        let output = exchange.output();
+        if !output.is_empty() {
+            match self.conn.send_stream(id).write(output) {
+                Ok(written) => {
+                    output.drain(..written);
+                }
+                Err(WriteError::Blocked) => {}
+                Err(_) => return Err(Reason::protocol("the control stream was stopped")),
+            }
+        }
+        Ok(())
+    }
+
+    fn overdue(&mut self, now: Instant) -> Result<(), Reason> {
+        match self.stage {
+            Stage::Setup(until) | Stage::Waiting(until) if until <= now => {
+                Err(Reason::new(Close::TimedOut, "the first exchange did not finish in time"))
+            }
+            Stage::Closing(until) if until <= now || self.is_idle() => {
+                Err(Reason::new(Close::Closed, "closed by this side"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notices what was heard and asked since the last time, for the choice of the path and the keep-alive.
+    fn listen(&mut self, now: Instant) {
+        let (stats, rtt) = (self.conn.stats(), self.conn.rtt());
+        let rx = &stats.frame_rx;
+        let received = rx.acks + rx.stream + rx.datagram + rx.ping + rx.crypto + rx.max_data;
+        if received != self.heard.received {
+            let busy = rx.stream + rx.datagram > 0 && received > self.heard.received + 1;
+            self.heard.received = received;
+            self.heard.at = now;
+            if busy {
+                self.heard.keep_alives = 0;
+            }
+            if let Some(paths) = &mut self.paths {
+                paths.progress(rtt, now);
+            }
+        }
+        if self.stage == Stage::Open && self.keep_alive_at() <= now {
+            self.conn.ping();
+            self.heard.at = now;
+            self.heard.keep_alives += 1;
+        }
+    }
+
+    /// These datagrams leave. Those that the peer has to acknowledge give its silence a meaning.
+    pub fn sent(&mut self, now: Instant, bytes: &[u8], segment: Option<usize>) {
+        self.bytes_sent = self.bytes_sent.saturating_add(bytes.len() as u64);
+        let tx = self.conn.stats().frame_tx;
+        let asked = tx.stream + tx.datagram + tx.ping + tx.crypto;
+        if std::mem::replace(&mut self.heard.asked, asked) != asked
+            && let Some(paths) = &mut self.paths
+            && let Some(last) = bytes.chunks(segment.unwrap_or(bytes.len()).max(1)).next_back()
+        {
+            paths.sending(last, now);
+        }
+    }
+
+    /// The dialler asks first; the acceptor only if it does not.
+    fn keep_alive_at(&self) -> Instant {
+        let last = KEEP_ALIVE_SECONDS.len() - 1;
+        let seconds = KEEP_ALIVE_SECONDS.get(self.heard.keep_alives.min(last)).copied().unwrap_or(25);
+        let patience = match self.role {
+            Role::Dialler => Duration::ZERO,
+            Role::Acceptor => Duration::from_secs(3),
+        };
+        self.heard.at + Duration::from_secs(seconds) + patience
+    }
+}
