@@ -4,13 +4,13 @@
 //! taken out lives on until the last call that uses it returns.
 //! Names are multiples of 16, like addresses, and smaller than any; 0 is none.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const STEP: usize = 16;
 
 pub struct Table<T> {
-    entries: HashMap<usize, Arc<T>>,
+    entries: BTreeMap<usize, Arc<T>>,
     last: usize,
 }
 
@@ -25,7 +25,7 @@ pub enum Missing {
 
 impl<T> Default for Table<T> {
     fn default() -> Table<T> {
-        Table { entries: HashMap::new(), last: 0 }
+        Table { entries: BTreeMap::new(), last: 0 }
     }
 }
 

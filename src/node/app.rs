@@ -207,7 +207,7 @@ impl Node {
 
     /// With two links or more a flood may bring a message of ours back.
     fn may_come_back(&self) -> bool {
-        self.v12.peers().len() > 1
+        self.v12.len() > 1
     }
 
     fn next_id(&mut self) -> u64 {

@@ -200,7 +200,7 @@ impl EventBuffer {
             return;
         }
         let position = self.first.saturating_add(self.records.len() as u64);
-        if matches!(record.kind, kind::UPDATE | kind::WRITABLE | kind::PEERS | kind::LOST) {
+        if is_state(record.kind) {
             let known = self.states.insert((record.kind, record.subject), position);
             let waiting = known.and_then(|at| self.records.get_mut(usize::try_from(at.checked_sub(self.first)?).ok()?));
             if let (Some(at), Some(waiting)) = (known, waiting) {
@@ -236,6 +236,11 @@ impl EventBuffer {
     }
 }
 
+/// Whether the newest record of this kind and subject replaces one that waits.
+fn is_state(kind: u16) -> bool {
+    matches!(kind, kind::UPDATE | kind::WRITABLE | kind::PEERS | kind::LOST)
+}
+
 impl Buffer for EventBuffer {
     type Item = Record;
 
@@ -255,7 +260,9 @@ impl Buffer for EventBuffer {
             kind::CLOSED => self.finished = true,
             _ => {}
         }
-        self.states.remove(&(record.kind, record.subject));
+        if is_state(record.kind) {
+            self.states.remove(&(record.kind, record.subject));
+        }
         if self.records.is_empty() {
             self.set_signal();
         }

@@ -58,6 +58,9 @@ struct State<B, H> {
     calls: u64,
     /// The threads that are dropping a handler that they replaced.
     dropping: Vec<ThreadId>,
+    /// Threads that sleep on `changed`, and on `idle`: without any, telling them is a system call for nothing.
+    sleepers: usize,
+    idlers: usize,
     woken: bool,
     ended: bool,
     stop: Option<Stop>,
@@ -72,6 +75,8 @@ impl<B: Buffer, H> Mailbox<B, H> {
                 running: None,
                 calls: 0,
                 dropping: Vec::new(),
+                sleepers: 0,
+                idlers: 0,
                 woken: false,
                 ended: false,
                 stop: None,
@@ -87,7 +92,7 @@ impl<B: Buffer, H> Mailbox<B, H> {
         let was_empty = state.buffer.is_empty();
         let result = change(&mut state.buffer);
         if was_empty && !state.buffer.is_empty() || state.buffer.is_finished() {
-            self.changed.notify_all();
+            self.tell(&state);
         }
         result
     }
@@ -101,9 +106,11 @@ impl<B: Buffer, H> Mailbox<B, H> {
 
     /// Waits for an item; no timeout: as long as it takes.
     pub fn wait(&self, timeout: Option<Duration>) -> Waited {
-        let mut state = wait_until(&self.changed, self.lock(), timeout, |state| {
-            !state.buffer.is_empty() || state.over() || state.woken
-        });
+        let mut state = self.lock();
+        state.sleepers += 1;
+        state =
+            wait_until(&self.changed, state, timeout, |state| !state.buffer.is_empty() || state.over() || state.woken);
+        state.sleepers -= 1;
         if !state.buffer.is_empty() {
             Waited::Ready
         } else if state.over() {
@@ -116,14 +123,16 @@ impl<B: Buffer, H> Mailbox<B, H> {
 
     /// Makes one wait return: a pending one, or else the next.
     pub fn wake(&self) {
-        self.lock().woken = true;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.woken = true;
+        self.tell(&state);
     }
 
     /// Makes every wait return, now and later.
     pub fn end(&self) {
-        self.lock().ended = true;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.ended = true;
+        self.tell(&state);
     }
 
     /// Whether the current thread is inside a call of the handler.
@@ -140,12 +149,12 @@ impl<B: Buffer, H> Mailbox<B, H> {
             return false;
         }
         let old = std::mem::replace(&mut state.handler, handler);
-        self.changed.notify_all();
+        self.tell(&state);
         let thread = current().id();
         state.dropping.push(thread);
         if let Some((_, call)) = state.running.filter(|_| !state.is_called_here()) {
             while state.running.is_some_and(|(_, now)| now == call) {
-                state = wait(&self.idle, state);
+                state = self.wait_idle(state);
             }
         }
         drop(state);
@@ -154,7 +163,7 @@ impl<B: Buffer, H> Mailbox<B, H> {
         if let Some(at) = state.dropping.iter().position(|dropping| *dropping == thread) {
             state.dropping.swap_remove(at);
         }
-        self.idle.notify_all();
+        self.tell_idle(&state);
         true
     }
 
@@ -163,34 +172,49 @@ impl<B: Buffer, H> Mailbox<B, H> {
         let thread = current().id();
         let mut state = self.lock();
         while state.dropping.iter().any(|dropping| *dropping != thread) {
-            state = wait(&self.idle, state);
+            state = self.wait_idle(state);
         }
     }
 
     /// The dispatcher thread: calls the handler for every item until told to stop.
     pub fn dispatch(&self, call: impl Fn(&H, B::Item)) {
-        let mut state = self.lock();
+        let thread = current().id();
+        let mut held: Option<Held<'_, B, H>> = None;
+        let mut guard = self.lock();
         loop {
+            let state = &mut *guard;
+            // One handler takes one item after the other, until it is replaced or there is nothing more.
+            let handler = state.handler.as_ref().filter(|handler| {
+                let same = held.as_ref().is_none_or(|held| Arc::ptr_eq(&held.handler, handler));
+                same && state.stop != Some(Stop::Now)
+            });
+            let next = handler.and_then(|handler| Some((handler, state.buffer.pop()?)));
+            if let Some((handler, item)) = next {
+                state.calls += 1;
+                state.running = Some((thread, state.calls));
+                let hold = || Held { handler: handler.clone(), _running: Running { mailbox: self } };
+                let calling = held.take().unwrap_or_else(hold);
+                drop(guard);
+                call(&calling.handler, item);
+                held = Some(calling);
+                guard = self.lock();
+                continue;
+            }
+            if held.is_some() {
+                drop(guard);
+                // A handler that was replaced meanwhile ends here, before `replace` returns.
+                held = None;
+                guard = self.lock();
+                continue;
+            }
             match state.stop {
                 Some(Stop::Now) => return,
                 Some(Stop::WhenEmpty) if state.buffer.is_empty() || state.handler.is_none() => return,
                 _ => {}
             }
-            let handler = state.handler.clone();
-            let next = handler.and_then(|handler| Some((handler, state.buffer.pop()?)));
-            let Some((handler, item)) = next else {
-                state = wait(&self.changed, state);
-                continue;
-            };
-            state.calls += 1;
-            state.running = Some((current().id(), state.calls));
-            drop(state);
-            let running = Running { mailbox: self };
-            call(&handler, item);
-            // A handler that was replaced meanwhile ends here, before `replace` returns.
-            drop(handler);
-            drop(running);
-            state = self.lock();
+            state.sleepers += 1;
+            guard = wait(&self.changed, guard);
+            guard.sleepers -= 1;
         }
     }
 
@@ -200,7 +224,28 @@ impl<B: Buffer, H> Mailbox<B, H> {
         if state.stop != Some(Stop::Now) {
             state.stop = Some(stop);
         }
-        self.changed.notify_all();
+        self.tell(&state);
+    }
+
+    /// Wakes those who wait for a change.
+    fn tell(&self, state: &State<B, H>) {
+        if state.sleepers > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Wakes those who wait for the end of a call or of a handler.
+    fn tell_idle(&self, state: &State<B, H>) {
+        if state.idlers > 0 {
+            self.idle.notify_all();
+        }
+    }
+
+    fn wait_idle<'a>(&self, mut state: MutexGuard<'a, State<B, H>>) -> MutexGuard<'a, State<B, H>> {
+        state.idlers += 1;
+        let mut state = wait(&self.idle, state);
+        state.idlers -= 1;
+        state
     }
 
     fn lock(&self) -> MutexGuard<'_, State<B, H>> {
@@ -218,6 +263,12 @@ impl<B: Buffer, H> State<B, H> {
     }
 }
 
+/// A handler during its calls. The handler goes first, so that it is gone when the call counts as over.
+struct Held<'a, B: Buffer, H> {
+    handler: Arc<H>,
+    _running: Running<'a, B, H>,
+}
+
 /// Ends a call also when a Rust handler panics, so that nobody waits for it for ever.
 struct Running<'a, B: Buffer, H> {
     mailbox: &'a Mailbox<B, H>,
@@ -225,7 +276,8 @@ struct Running<'a, B: Buffer, H> {
 
 impl<B: Buffer, H> Drop for Running<'_, B, H> {
     fn drop(&mut self) {
-        self.mailbox.lock().running = None;
-        self.mailbox.idle.notify_all();
+        let mut state = self.mailbox.lock();
+        state.running = None;
+        self.mailbox.tell_idle(&state);
     }
 }

@@ -84,7 +84,7 @@ impl EventQueue {
 
     /// Takes in an event; never blocks for long and never fails.
     pub fn push(&self, event: Event) {
-        self.events.with(|buffer| buffer.push(event));
+        self.push_all(std::iter::once(event));
     }
 
     /// Puts in what came together, so that a consumer that sleeps wakes once.
@@ -134,21 +134,22 @@ impl EventQueue {
     /// Hands the bytes of whole records, in pieces, to `write`, as many as `cap` bytes have room for.
     pub fn drain(&self, cap: usize, write: &mut dyn FnMut(&[u8])) -> Result<Drained> {
         self.decide(Consumer::Queue)?;
+        let mut drained = Drained::default();
+        let mut records = Vec::new();
         self.events.with(|buffer| {
-            let mut drained = Drained::default();
             while let Some(needed) = buffer.peek().map(Record::encoded_len) {
                 if needed > cap.saturating_sub(drained.bytes) {
                     drained.needed = needed;
                     break;
                 }
-                if let Some(record) = buffer.pop() {
-                    record.encode(write);
-                    drained.records += 1;
-                    drained.bytes += needed;
-                }
+                records.extend(buffer.pop());
+                drained.bytes += needed;
             }
-            Ok(drained)
-        })
+        });
+        // Not under the lock: the network thread need not wait for megabytes to be copied.
+        records.iter().for_each(|record| record.encode(write));
+        drained.records = records.len();
+        Ok(drained)
     }
 
     /// Waits for an event; no timeout: as long as it takes. False: the time is over, or `wake` was called.

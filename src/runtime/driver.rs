@@ -59,7 +59,6 @@ pub struct Driver {
 struct Turn {
     /// There is more to do right now.
     busy: bool,
-    deadline: Option<Instant>,
     ended: bool,
 }
 
@@ -103,25 +102,23 @@ impl Driver {
             if turn.ended {
                 return;
             }
-            if turn.busy {
+            match if turn.busy { None } else { rest(&shared) } {
                 // The event loop looks at all sockets before the next turn.
-                tokio::task::yield_now().await;
-            } else {
-                self.wait(turn.deadline, &shared, sleep.as_mut()).await;
+                None => tokio::task::yield_now().await,
+                Some(deadline) => self.wait(deadline, &shared, sleep.as_mut()).await,
             }
         }
     }
 
     fn turn(&mut self) -> Turn {
         let mut busy = !self.behind && self.receive();
-        let now = clock::now().mono;
+        let now = self.shared.clock.read().mono;
         self.poll_interfaces(now);
-        let (more, mut deadline) = self.advance();
-        self.behind = more;
-        busy |= more;
+        self.behind = self.advance();
+        busy |= self.behind;
         let closed = self.carry_out();
-        busy |= self.send(&mut deadline);
-        Turn { busy, deadline, ended: closed || self.shared.failed() || self.overdue(now) }
+        busy |= self.send();
+        Turn { busy, ended: closed || self.shared.failed() || self.overdue(now) }
     }
 
     /// Takes datagrams from all sockets, one batch each in turn. Returns whether there may be more.
@@ -129,7 +126,7 @@ impl Driver {
         let mut taken = 0usize;
         loop {
             let before = taken;
-            let now = clock::now().mono;
+            let now = self.shared.clock.now().mono;
             for socket in [&mut self.v4, &mut self.v6].into_iter().flatten() {
                 let count = socket.recv(&mut self.received, now);
                 taken = taken.saturating_add(count);
@@ -151,13 +148,15 @@ impl Driver {
         }
     }
 
-    /// Lets the node act on time and answers, and takes its outputs. Returns whether it has more, and its deadline.
-    fn advance(&mut self) -> (bool, Option<Instant>) {
+    /// Lets the node act on time and answers, and takes its outputs. Returns whether it has more.
+    fn advance(&mut self) -> bool {
         let accepting = self.shared.queue.connections_allowed();
         let changed = accepting != self.accepting;
         self.accepting = accepting;
         let (answers, outputs, transmits) = (&mut self.answers, &mut self.outputs, &mut self.transmits);
-        let result = self.shared.with_node(|node, now| {
+        let shared = &self.shared;
+        let more = shared.with_node(|node, now| {
+            shared.look();
             if changed {
                 node.set_accepting(now, accepting);
             }
@@ -169,18 +168,16 @@ impl Driver {
             }
             outputs.extend(iter::from_fn(|| node.poll_output(now)).take(limits::OUTPUT_BATCH));
             transmits.extend(iter::from_fn(|| node.poll_transmit(now, false)).take(limits::OUTPUT_BATCH));
-            let more = outputs.len().max(transmits.len()) >= limits::OUTPUT_BATCH;
-            (more, node.poll_deadline())
+            outputs.len().max(transmits.len()) >= limits::OUTPUT_BATCH
         });
-        // A failed swarm has nothing to wait for; the turn ends it.
-        result.unwrap_or((false, None))
+        // A failed swarm has no more; the turn ends it.
+        more.unwrap_or(false)
     }
 
     /// Carries out what the node wanted. Returns whether it said its last word.
     fn carry_out(&mut self) -> bool {
-        let mut outputs = std::mem::take(&mut self.outputs);
         let mut closed = false;
-        for output in outputs.drain(..) {
+        for output in self.outputs.drain(..) {
             match output {
                 Output::Event(event) => {
                     closed |= matches!(event, Event::Closed { .. });
@@ -190,16 +187,14 @@ impl Driver {
                 Output::Log { level, text } => log::write(level, &text),
             }
         }
-        self.outputs = outputs;
         if !self.events.is_empty() {
             self.shared.queue.push_all(self.events.drain(..));
         }
         closed
     }
 
-    /// Sends what was taken, then what sessions have for a network that has room. Returns whether they may have more;
-    /// the node's deadline may have changed.
-    fn send(&mut self, deadline: &mut Option<Instant>) -> bool {
+    /// Sends what was taken, then what sessions have for a network that has room. Returns whether they may have more.
+    fn send(&mut self) -> bool {
         self.flush();
         let mut budget = limits::SEND_BUDGET_BYTES;
         while !self.is_blocked() {
@@ -214,7 +209,6 @@ impl Driver {
                     bytes = bytes.saturating_add(transmit.bytes.len());
                     transmits.push(transmit);
                 }
-                *deadline = node.poll_deadline();
                 bytes
             });
             // A failed swarm has nothing to send; the turn ends it.
@@ -299,7 +293,7 @@ impl Driver {
         let next = [deadline, self.next_poll, self.end_by].into_iter().flatten().chain(pauses).min();
         if let Some(next) = next {
             // Never now or in the past: a deadline that does not move must not become a busy loop.
-            let soonest = clock::now().mono.checked_add(TIMER_STEP);
+            let soonest = shared.clock.now().mono.checked_add(TIMER_STEP);
             let at = soonest.map_or(next, |soonest| next.max(soonest));
             sleep.as_mut().reset(at.into());
         }
@@ -324,6 +318,12 @@ impl Driver {
         })
         .await;
     }
+}
+
+/// Lets the thread sleep until the deadline that is returned. None: a call of the application came in between.
+fn rest(shared: &Shared) -> Option<Option<Instant>> {
+    // A failed swarm has nothing to wait for; the next turn ends it.
+    shared.with_node(|node, _| shared.may_sleep().then(|| node.poll_deadline())).unwrap_or(None)
 }
 
 /// Gives the node what came from a main socket. The lock is free between two runs, for handle calls that wait.

@@ -1,7 +1,9 @@
 //! What the handle and the network thread of one swarm have in common.
 //!
 //! The node behind its lock, the event queue, the bell that wakes the thread, and a
-//! few flags and counters.
+//! few flags and counters. The bell is only rung for a thread that sleeps: it tells so
+//! under the node's lock, after it found that no call had changed the node since it
+//! last looked, so a call either sees it asleep or is seen.
 //! Invariants: `failed` is set before the lock is released by a call that panicked,
 //! so nobody looks at a node that was left half changed; `Io` never lists a descriptor
 //! that is not ours, so a forked child may close what it finds there.
@@ -9,7 +11,7 @@
 use crate::error::{Code, Error, Result};
 use crate::node::{Node, Now};
 use crate::queue::EventQueue;
-use crate::runtime::clock;
+use crate::runtime::clock::Clock;
 use parking_lot::Mutex;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -22,8 +24,13 @@ const SOCKETS: usize = 5;
 pub struct Shared {
     pub node: Mutex<Node>,
     pub queue: Arc<EventQueue>,
-    /// Rings when the node changed or a flag below was set.
+    pub clock: Clock,
+    /// Rings when the node changed while the thread slept, or a flag below was set.
     pub wake: Notify,
+    /// A call changed the node, and the thread has not looked yet; written under the node's lock.
+    changed: AtomicBool,
+    /// The thread sleeps, or is about to; set under the node's lock.
+    asleep: AtomicBool,
     /// `close` was called: the thread ends soon, with or without the node's consent.
     pub closing: AtomicBool,
     /// The list of interfaces is to be read at once.
@@ -39,7 +46,10 @@ impl Shared {
         Shared {
             node: Mutex::new(node),
             queue,
+            clock: Clock::new(),
             wake: Notify::new(),
+            changed: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             network_changed: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -56,9 +66,35 @@ impl Shared {
         }
         let mut mark = FailOnDrop { shared: self, armed: true };
         // Read under the lock: the node's time never steps back.
-        let result = call(&mut node, clock::now());
+        let result = call(&mut node, self.clock.now());
         mark.armed = false;
         Ok(result)
+    }
+
+    /// The same for a call that may give the thread something to do.
+    pub fn change<T>(&self, call: impl FnOnce(&mut Node, Now) -> T) -> Result<T> {
+        let result = self.with_node(|node, now| {
+            self.changed.store(true, Ordering::Relaxed);
+            call(node, now)
+        });
+        // The lock was held in between, which orders the two.
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+        result
+    }
+
+    /// The thread begins to look what there is to do; under the node's lock.
+    pub fn look(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+        self.changed.store(false, Ordering::Relaxed);
+    }
+
+    /// The thread is about to sleep; under the node's lock. False: it has to look again first.
+    pub fn may_sleep(&self) -> bool {
+        let nothing_new = !self.changed.load(Ordering::Relaxed);
+        self.asleep.store(nothing_new, Ordering::Relaxed);
+        nothing_new
     }
 
     pub fn failed(&self) -> bool {

@@ -187,9 +187,7 @@ impl Swarm {
     }
 
     fn change<T>(&self, call: impl FnOnce(&mut Node, Now) -> T) -> Result<T> {
-        let result = self.shared.with_node(call);
-        self.shared.wake.notify_one();
-        result
+        self.shared.change(call)
     }
 }
 
