@@ -181,11 +181,6 @@ impl V12 {
         self.links.get(peer)?.addrs.proof(addr).is_some_and(|proof| proof > Proof::Candidate).then_some(*peer)
     }
 
-    /// The number of connected peers.
-    pub fn len(&self) -> usize {
-        self.links.len()
-    }
-
     pub fn peers(&self) -> Vec<PeerId> {
         self.links.values().filter(|link| link.retired.is_none()).map(|link| link.id).collect()
     }
