@@ -284,9 +284,10 @@ pub const QUIC_ACCEPTS_PER_SECOND: u32 = 2_500;
 /// Connections of others that have not proven a topic yet, in all and from one IP address.
 pub const QUIC_PENDING_MAX: usize = 256;
 pub const QUIC_PENDING_PER_IP: usize = 64;
-/// PROBEs answered per second, over all addresses, and to one address at once: an answer costs 2 us.
+/// PROBEs answered per second, over all addresses, and to one IP address at once (a quarter of it per second): an answer
+/// is smaller than the question and costs 2 us; many peers may share an address.
 pub const PROBE_ACKS_PER_SECOND: u32 = 20_000;
-pub const PROBE_ACKS_PER_IP: u32 = 64;
+pub const PROBE_ACKS_PER_IP: u32 = 1_024;
 /// Handshake and first exchange on the control stream have to be done by then.
 pub const QUIC_SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of the reason in a close.

@@ -1,14 +1,14 @@
 //! Peers of earlier runs, kept by the application.
 //!
-//! The application is handed a JSON array of `{"id","ip","port","lastSeen"}` (id: hex,
-//! lastSeen: milliseconds since 1970) when it changed, and gives it back at the next
-//! start. The newest are dialled when the first topic is joined. The text is input like
+//! The application is handed a JSON array of `{"id","key","ip","port","lastSeen","proven"}` (id, key: hex;
+//! lastSeen, proven: milliseconds since 1970; key and proven only of modern peers) when it changed, and gives it
+//! back at the next start. `proven` says since when the id is known to belong to the key. The newest are dialled when the first topic is joined. The text is input like
 //! any other: bounded, and entries that make no sense are an error that names them.
 
 use crate::config::limits::{CACHE_DIALS, CACHE_MAX, CACHE_PERIOD};
 use crate::crypto::identity::{LegacyId, WireId};
 use crate::error::{Error, Result};
-use crate::path::is_dialable;
+use crate::path::{is_dialable, proven};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,15 +19,25 @@ use std::time::Instant;
 pub struct Entry {
     /// Hex digits as they were given or learned: 40, or 16 from old peers.
     pub id: Option<String>,
+    /// The key of a modern peer.
+    pub key: Option<[u8; 32]>,
     pub addr: SocketAddr,
     /// Milliseconds since 1970.
     pub last_seen: u64,
+    /// When the key was proven to own the id, in milliseconds since 1970.
+    pub proven: Option<u64>,
 }
 
 impl Entry {
     /// The id as it stands on the wire.
     pub fn wire_id(&self) -> Option<WireId> {
         crate::wire::hex::decode(self.id.as_ref()?.get(..16)?.as_bytes())
+    }
+
+    /// That the id belongs to the key, if that was proven.
+    pub fn link(&self) -> Option<proven::Link> {
+        let id = crate::wire::hex::decode(self.id.as_ref()?.as_bytes())?;
+        Some(proven::Link { id, key: self.key?, unix_us: self.proven?.saturating_mul(1_000) })
     }
 }
 
@@ -58,7 +68,27 @@ fn entry(item: &Value) -> Option<Entry> {
     // The old packages differ in the name and the clock of this field.
     let seen = item.get("lastSeen").or_else(|| item.get("last_seen"));
     let last_seen = seen.and_then(Value::as_f64).map_or(0, |ms| ms as u64);
-    is_dialable(&addr).then(|| Entry { id: id.map(str::to_owned), addr, last_seen })
+    let key = match item.get("key") {
+        None | Some(Value::Null) => None,
+        Some(key) => Some(crate::wire::hex::decode(key.as_str()?.as_bytes())?),
+    };
+    let proven = item.get("proven").and_then(Value::as_u64);
+    is_dialable(&addr).then(|| Entry { id: id.map(str::to_owned), key, addr, last_seen, proven })
+}
+
+/// As it is handed out.
+fn written(entry: &Entry) -> Value {
+    let mut item = json!({"ip": entry.addr.ip(), "port": entry.addr.port(), "lastSeen": entry.last_seen});
+    if let Some(id) = &entry.id {
+        item["id"] = json!(id);
+    }
+    if let Some(key) = &entry.key {
+        item["key"] = json!(crate::wire::hex::encode(key));
+    }
+    if let Some(proven) = entry.proven {
+        item["proven"] = json!(proven);
+    }
+    item
 }
 
 /// The cache of a running swarm.
@@ -74,14 +104,15 @@ impl Cache {
         Cache { entries: entries.into_iter().map(|e| (e.addr, e)).collect(), changed: false, due: None }
     }
 
-    /// A peer is reachable at this address.
-    pub fn seen(&mut self, id: &LegacyId, addr: SocketAddr, now: Instant, unix_ms: u64) {
-        let id = crate::wire::hex::encode(id);
+    /// A peer is reachable at this address, by its id, its key, or both, which was proven then.
+    pub fn seen(&mut self, id: Option<&LegacyId>, key: Option<[u8; 32]>, addr: SocketAddr, now: Instant, unix_ms: u64) {
+        let proven = (id.is_some() && key.is_some()).then_some(unix_ms);
+        let id = id.map(|id| crate::wire::hex::encode(id));
         if !self.entries.contains_key(&addr) && self.entries.len() >= CACHE_MAX {
             let oldest = self.entries.values().min_by_key(|e| e.last_seen).map(|e| e.addr);
             oldest.map(|addr| self.entries.remove(&addr));
         }
-        self.entries.insert(addr, Entry { id: Some(id), addr, last_seen: unix_ms });
+        self.entries.insert(addr, Entry { id, key, addr, last_seen: unix_ms, proven });
         self.changed = true;
         self.due.get_or_insert(now + CACHE_PERIOD);
     }
@@ -105,14 +136,7 @@ impl Cache {
     /// The text to hand out now, if something changed since the last time.
     pub fn hand_out(&mut self) -> Option<String> {
         self.due = None;
-        std::mem::take(&mut self.changed).then(|| {
-            let list: Vec<Value> = self
-                .sorted()
-                .iter()
-                .map(|e| json!({"id": e.id, "ip": e.addr.ip(), "port": e.addr.port(), "lastSeen": e.last_seen}))
-                .collect();
-            Value::Array(list).to_string()
-        })
+        std::mem::take(&mut self.changed).then(|| Value::Array(self.sorted().iter().map(written).collect()).to_string())
     }
 
     fn sorted(&self) -> Vec<Entry> {
@@ -130,14 +154,16 @@ mod tests {
     #[test]
     fn what_is_handed_out_can_be_given_back() {
         let (mut cache, now) = (Cache::default(), Instant::now());
-        cache.seen(&[0xAB; 20], "10.0.0.1:7".parse().expect("address"), now, 1_000);
-        cache.seen(&[0xCD; 20], "[fd00::1]:8".parse().expect("address"), now, 2_000);
+        cache.seen(Some(&[0xAB; 20]), None, "10.0.0.1:7".parse().expect("address"), now, 1_000);
+        cache.seen(Some(&[0xCD; 20]), Some([0xEF; 32]), "[fd00::1]:8".parse().expect("address"), now, 2_000);
         assert_eq!(cache.handle_timeout(now), None);
         let json = cache.handle_timeout(now + CACHE_PERIOD).expect("changed");
         assert_eq!(cache.poll_deadline(), None);
         let back = parse(&json).expect("own text");
         assert_eq!(back, Cache::new(back.clone()).newest());
         assert_eq!(back[0].wire_id(), Some([0xCD; 8]));
+        let link = proven::Link { id: [0xCD; 20], key: [0xEF; 32], unix_us: 2_000_000 };
+        assert_eq!((back[0].link(), back[1].link()), (Some(link), None));
         assert_eq!(back[1].addr, "10.0.0.1:7".parse().expect("address"));
     }
 
@@ -160,7 +186,7 @@ mod tests {
     fn it_holds_a_bounded_number_and_drops_the_oldest() {
         let (mut cache, now) = (Cache::default(), Instant::now());
         for n in 1..=(CACHE_MAX as u16 + 5) {
-            cache.seen(&[1; 20], SocketAddr::from(([10, 0, 0, 1], n)), now, n.into());
+            cache.seen(Some(&[1; 20]), None, SocketAddr::from(([10, 0, 0, 1], n)), now, n.into());
         }
         assert_eq!(cache.entries.len(), CACHE_MAX);
         assert!(!cache.entries.contains_key(&SocketAddr::from(([10, 0, 0, 1], 5))));

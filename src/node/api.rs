@@ -209,6 +209,8 @@ pub struct PeerInfo {
     pub bytes_received: u64,
     pub messages_sent: u64,
     pub messages_received: u64,
+    /// Datagrams of the peer that found no room here, because events were not read.
+    pub datagrams_dropped: u64,
     /// Bytes queued by the application and not yet sent.
     pub buffered: usize,
     /// From the dial, the first hint or the first HELLO to the connection.

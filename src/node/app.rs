@@ -30,7 +30,8 @@ impl Node {
         }
         if first {
             for entry in self.cache.newest() {
-                self.dial(now, entry.addr, Source::Cache, entry.wire_id().map(Whom::Legacy), None);
+                let whom = entry.key.map(Whom::Key).or(entry.wire_id().map(Whom::Legacy));
+                self.dial(now, entry.addr, Source::Cache, whom, None);
             }
             self.dial_seeds(now);
         }

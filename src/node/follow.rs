@@ -200,8 +200,11 @@ impl Node {
 
     /// Keeps a peer for the next run. Not who dialled us and proved nothing: anyone can be many of those.
     fn remember(&mut self, now: Now, info: &PeerInfo) {
-        if let Some(id) = info.legacy_id.as_ref().filter(|_| info.client || info.confirmed) {
-            self.cache.seen(id, info.address, now.mono, now.unix_us / 1_000);
+        // Nor who is known by a private topic alone: the text may be read by others.
+        let by_secret = info.session == Session::Quic && !info.explicit && !self.shares_public(info.id);
+        if (info.client || info.confirmed) && !by_secret {
+            let (id, key) = (info.legacy_id.as_ref(), info.key);
+            self.cache.seen(id, key, info.address, now.mono, now.unix_us / 1_000);
         }
     }
 

@@ -99,6 +99,8 @@ impl Node {
         let quic = Quic::new(modern, &identity, &mut rng, now)?;
         // The text was checked when it was set.
         let known = config.peer_cache.as_deref().map_or_else(Vec::new, |json| cache::parse(json).unwrap_or_default());
+        let mut proven = Proven::default();
+        known.iter().filter_map(cache::Entry::link).for_each(|link| proven.learn(link, now.unix_us));
         Ok(Node {
             lan: config.lan.then(|| Lan::new(&identity, ports, now.unix_us, config.legacy)),
             identity,
@@ -108,7 +110,7 @@ impl Node {
             v12: V12::new(options, now),
             quic,
             legacy: config.legacy,
-            proven: Proven::default(),
+            proven,
             dialer: Dialer::default(),
             budget: DialBudget::default(),
             reconnect: Reconnect::default(),

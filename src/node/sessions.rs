@@ -96,7 +96,11 @@ impl Node {
     /// Hands a message to the session of a peer.
     pub(super) fn deliver_to(&mut self, now: Now, peer: PeerId, data: Bytes, tag: u64) -> Result<()> {
         match self.quic.holds(peer) {
-            true => self.quic.send(peer, data, tag),
+            true => {
+                self.quic.send(peer, data, tag)?;
+                self.session.stats.messages_sent += 1;
+                Ok(())
+            }
             false => self.with_v12(now, |v12, env| v12.send(env, peer, data.into(), tag)),
         }
     }
@@ -104,9 +108,7 @@ impl Node {
     /// The connected peer with this id of the old wire, whatever its session.
     pub(super) fn by_wire_id(&self, id: &WireId) -> Option<PeerId> {
         // A link that only takes in the rest has the number of the session that goes on.
-        self.v12.by_id(id).or_else(|| {
-            self.quic.peers().find(|peer| self.quic.legacy_id(*peer).is_some_and(|own| wire_id(&own) == *id))
-        })
+        self.quic.by_wire_id(id).or_else(|| self.v12.by_id(id))
     }
 
     pub(super) fn by_addr(&self, addr: &SocketAddr) -> Option<PeerId> {
@@ -163,6 +165,12 @@ impl Node {
             let _ = self.with_v12(now, |v12, env| v12.close(env, old));
         }
         self.session.events.push_back(SessionEvent::Updated { peer });
+    }
+
+    /// Whether a modern peer shares a topic with us that needs no secret.
+    pub(super) fn shares_public(&self, peer: PeerId) -> bool {
+        let is_public = |no| self.topics.name(no).is_some_and(|name| !name.is_private());
+        self.quic.shared(peer).is_some_and(|shared| shared.iter().copied().any(is_public))
     }
 
     /// A v12 peer may be of our own kind: one of the two asks, the other if that one does not.

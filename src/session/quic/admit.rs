@@ -10,7 +10,7 @@ use super::flow::Shared;
 use super::link::Link;
 use super::{Quic, Role, lend};
 use crate::config::limits::{MIRRORS, SELF_MET_LIFE};
-use crate::crypto::identity::LegacyId;
+use crate::crypto::identity::wire_id;
 use crate::error::Code;
 use crate::node::api::{OpId, PeerId};
 use crate::session::{Ended, Env, SessionEvent};
@@ -93,12 +93,16 @@ impl Quic {
             exchange.tell_addrs(&addrs);
         }
         let (label, dialled) = (link.label, link.dial.is_some());
+        let legacy = link.exchange.as_ref().and_then(|exchange| exchange.legacy_id());
         let tags = link.paths.as_ref().map_or_else(Vec::new, |paths| paths.tags());
         for tag in tags {
             self.tags.insert(tag, index);
         }
         self.keys.insert(key, index);
         self.peers.insert(peer, index);
+        if let Some(id) = legacy {
+            self.legacies.insert(wire_id(&id), peer);
+        }
         env.budget.answered(label.ip(), env.now.mono);
         let mut ops = self.waiting.remove(&key).unwrap_or_default();
         if dialled {
@@ -149,6 +153,7 @@ impl Quic {
         }
         if let (Some(peer), Some(info)) = (peer, info) {
             self.peers.remove(&peer);
+            self.legacies.retain(|_, owner| *owner != peer);
             env.out.stats.disconnections += 1;
             env.out.stats.messages_lost += unsent.len() as u64;
             let ended = Ended { info, code: lost.code, reason: lost.reason, redial, unsent };
@@ -188,11 +193,6 @@ impl Quic {
             let expected = link.dial.as_ref().and_then(|dial| dial.expected);
             link.is_pending() && link.role == Role::Dialler && (link.key.or(expected) == Some(*key))
         })
-    }
-
-    /// The legacy id that a peer proved.
-    pub fn legacy_id(&self, peer: PeerId) -> Option<LegacyId> {
-        self.of(peer)?.exchange.as_ref()?.legacy_id()
     }
 }
 

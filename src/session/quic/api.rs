@@ -9,6 +9,7 @@ use super::outbox::PushError;
 use super::streams::{End, Streams};
 use super::{Quic, TopicNo};
 use crate::config::limits::{CLOSE_DEADLINE, SEND_BUFFER_TOTAL_BYTES};
+use crate::crypto::identity::WireId;
 use crate::error::{Code, Error, Result};
 use crate::node::api::{PeerId, PeerInfo, Stats, StreamId, StreamRead};
 use crate::session::Env;
@@ -175,6 +176,11 @@ impl Quic {
         self.links.get(*self.keys.get(key)?)?.as_ref()?.peer
     }
 
+    /// The open session with the peer that proved this id of the old wire.
+    pub fn by_wire_id(&self, id: &WireId) -> Option<PeerId> {
+        self.legacies.get(id).copied()
+    }
+
     /// The open session whose data goes to this address.
     pub fn by_addr(&self, addr: &SocketAddr) -> Option<PeerId> {
         self.links.iter().flatten().find(|link| link.peer.is_some() && link.destination() == *addr)?.peer
@@ -232,7 +238,13 @@ impl Quic {
     pub fn held(&self) -> [usize; 5] {
         let links = self.links.iter().flatten().count();
         let (connections, cids) = self.endpoint.held();
-        [links, connections, cids, self.tags.len(), self.keys.len() + self.peers.len() + self.waiting.len()]
+        [
+            links,
+            connections,
+            cids,
+            self.tags.len(),
+            self.keys.len() + self.peers.len() + self.waiting.len() + self.legacies.len(),
+        ]
     }
 
     /// Bytes queued over all sessions are near their bound.

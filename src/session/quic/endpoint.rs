@@ -123,7 +123,7 @@ impl Endpoint {
         ecn: Option<EcnCodepoint>,
         datagram: BytesMut,
         cookies: &Cookies,
-        room: bool,
+        room: impl FnOnce() -> bool,
     ) -> Arrival {
         self.clock.store(now.unix_us, Ordering::Relaxed);
         let owner = self.owner(&datagram);
@@ -151,7 +151,7 @@ impl Endpoint {
                         }
                     };
                 }
-                if !room || !self.accepts.take(1, now.mono) {
+                if !room() || !self.accepts.take(1, now.mono) {
                     let size = self.inner.refuse(incoming, &mut self.scratch).size;
                     return self.answer(size);
                 }

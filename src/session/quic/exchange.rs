@@ -187,14 +187,6 @@ impl Exchange {
         }
     }
 
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    pub fn is_ready(&self) -> bool {
-        self.ready
-    }
-
     /// Topics both sides joined.
     pub fn shared(&self) -> &BTreeSet<TopicNo> {
         &self.shared

@@ -113,11 +113,6 @@ impl Flow {
         self.outbox.buffered()
     }
 
-    /// The largest message that the peer takes.
-    pub fn max_message(&self) -> usize {
-        self.outbox.max_message()
-    }
-
     /// No message follows.
     pub fn finish(&mut self) {
         self.outbox.finish();

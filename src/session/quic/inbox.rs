@@ -76,10 +76,6 @@ impl Inbox {
         Inbox { stream, max_message, rest: Bytes::new(), state: START, finished: false }
     }
 
-    pub fn stream(&self) -> StreamId {
-        self.stream
-    }
-
     /// Delivers what has arrived, until `deliver` breaks off: it has then taken that message, and wants no more for now.
     pub fn read(
         &mut self,

@@ -144,10 +144,6 @@ impl Link {
         matches!(self.stage, Stage::Setup(_) | Stage::Waiting(_))
     }
 
-    pub fn is_ended(&self) -> bool {
-        self.stage == Stage::Ended
-    }
-
     /// Its addresses are looked after: it is connected and not over.
     pub fn minds_paths(&self) -> bool {
         self.paths.is_some() && self.stage != Stage::Ended
@@ -236,6 +232,7 @@ impl Link {
             bytes_received: stats.udp_rx.bytes,
             messages_sent: flow.moved.messages_sent,
             messages_received: flow.moved.messages_received,
+            datagrams_dropped: flow.datagrams_dropped(),
             buffered: flow.buffered(),
             connect_time: self.opened.unwrap_or(self.started).saturating_duration_since(self.started),
             max_message: usize::try_from(exchange.max_message()).unwrap_or(usize::MAX),
@@ -321,11 +318,6 @@ impl Link {
             Stage::Ended => None,
         };
         earlier(at, own)
-    }
-
-    /// The peer's round-trip time as QUIC measured it.
-    pub fn rtt(&self) -> Duration {
-        self.conn.rtt()
     }
 
     fn conn_timeout(&mut self, now: Instant) {

@@ -40,7 +40,7 @@ use crate::config::Cipher;
 use crate::config::limits::{
     QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES, TRANSMIT_SEGMENTS,
 };
-use crate::crypto::identity::Identity;
+use crate::crypto::identity::{Identity, WireId, wire_id};
 use crate::crypto::tls::Tls;
 use crate::crypto::topic::Role;
 use crate::error::{Code, Result};
@@ -103,6 +103,8 @@ pub struct Quic {
     peers: BTreeMap<PeerId, usize>,
     /// Open sessions.
     keys: BTreeMap<[u8; 32], usize>,
+    /// Open sessions with peers that proved an id of the old wire.
+    legacies: BTreeMap<WireId, PeerId>,
     /// Tags of session probes that are taken now, and whose they are.
     tags: BTreeMap<[u8; 8], usize>,
     /// Dials that another connection with the same key is to answer.
@@ -144,6 +146,7 @@ impl Quic {
             links: Vec::new(),
             peers: BTreeMap::new(),
             keys: BTreeMap::new(),
+            legacies: BTreeMap::new(),
             tags: BTreeMap::new(),
             waiting: BTreeMap::new(),
             mirrors: BTreeMap::new(),
@@ -200,7 +203,9 @@ impl Quic {
         {
             paths.datagram_from(from, env.now.mono);
         }
-        let (ecn, room) = (EcnCodepoint::from_bits(ecn), self.has_room(env, from.ip()));
+        let ecn = EcnCodepoint::from_bits(ecn);
+        let (links, may) = (&self.links, self.accepting && !env.full);
+        let room = || may && has_room(links, from.ip());
         match self.endpoint.receive(env.now, from, ecn, datagram, self.probing.cookies(), room) {
             Arrival::Event(handle, event) => {
                 if let Some(link) = self.link(handle.0) {
@@ -400,6 +405,7 @@ impl Quic {
                 let (Some(key), peer) = (link.key, link.peer) else { return };
                 env.proven.learn(proven::Link { id, key, unix_us: env.now.unix_us }, env.now.unix_us);
                 if let Some(peer) = peer {
+                    self.legacies.insert(wire_id(&id), peer);
                     env.out.events.push_back(SessionEvent::Legacy { peer, id });
                 }
             }
@@ -445,16 +451,6 @@ impl Quic {
         }
     }
 
-    fn has_room(&self, env: &Env<'_>, ip: IpAddr) -> bool {
-        let pending = self.links.iter().flatten().filter(|link| link.role == Role::Acceptor && !link.is_open());
-        let (mut all, mut of_ip) = (0usize, 0usize);
-        for link in pending {
-            all += 1;
-            of_ip += usize::from(link.label.ip() == ip);
-        }
-        self.accepting && !env.full && all < QUIC_PENDING_MAX && of_ip < QUIC_PENDING_PER_IP
-    }
-
     fn insert(&mut self, index: usize, link: Link) {
         if self.links.len() <= index {
             self.links.resize_with(index + 1, || None);
@@ -480,4 +476,15 @@ impl Quic {
     fn mark(&mut self, index: usize) {
         self.busy.insert(index);
     }
+}
+
+/// Whether one more may begin to connect from there, beside those that have not finished.
+fn has_room(links: &[Option<Box<Link>>], ip: IpAddr) -> bool {
+    let pending = links.iter().flatten().filter(|link| link.role == Role::Acceptor && !link.is_open());
+    let (mut all, mut of_ip) = (0usize, 0usize);
+    for link in pending {
+        all += 1;
+        of_ip += usize::from(link.label.ip() == ip);
+    }
+    all < QUIC_PENDING_MAX && of_ip < QUIC_PENDING_PER_IP
 }

@@ -13,7 +13,7 @@ use super::writer::StreamWriter;
 use crate::config::limits::{QUIC_COPY_BYTES, QUIC_MESSAGES_IN_FLIGHT};
 use bytes::Bytes;
 use quinn_proto::coding::Codec;
-use quinn_proto::{Connection, Dir, StreamId, VarInt, WriteError};
+use quinn_proto::{Connection, Dir, VarInt, WriteError};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -122,11 +122,6 @@ impl Outbox {
         })
     }
 
-    /// The stream that carries the messages, once it is open.
-    pub fn stream(&self) -> Option<StreamId> {
-        self.writer.id()
-    }
-
     /// The next tag whose message has arrived.
     pub fn take_sent(&mut self) -> Option<u64> {
         let (end, _) = self.tags.front()?;
@@ -144,11 +139,6 @@ impl Outbox {
     /// Bytes pushed and not yet acknowledged, lengths and the stream's type included.
     pub fn buffered(&self) -> usize {
         self.writer.buffered()
-    }
-
-    /// The largest message the peer takes.
-    pub fn max_message(&self) -> usize {
-        self.max_message
     }
 
     /// All messages have arrived.

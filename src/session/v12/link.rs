@@ -192,6 +192,7 @@ impl Link {
             bytes_received: self.bytes_received,
             messages_sent: self.messages_sent,
             messages_received: self.messages_received,
+            datagrams_dropped: 0,
             buffered: self.tx.buffered(),
             connect_time: self.connect_time,
             max_message: self.max_message(),
