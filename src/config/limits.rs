@@ -104,6 +104,8 @@ pub const MESH_IDS_PER_FRAME: usize = 256;
 pub const CERTIFICATE_BYTES: usize = 4_096;
 /// Links of a topic that get messages at once when they come up; more become so by asking.
 pub const MESH_EAGER: usize = 6;
+/// Topics that one broadcast of a whole swarm is sent to, each with a signature of its own.
+pub const MESH_TOPICS: usize = 16;
 /// Links that a broadcast crosses, one after the other: a thousand peers with few links each are six apart.
 pub const MESH_HOPS: u8 = 16;
 /// How long ids of messages are gathered for a digest.

@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// Where a message is to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum To {
-    /// The modern members of a topic.
-    Mesh(TopicTag),
+    /// The modern members of these topics: as one message, so that a member of several gets it once.
+    Mesh(Vec<TopicTag>),
     /// Our v12 peers that do not have it.
     Old,
 }
@@ -56,7 +56,13 @@ impl Bridge {
 
     /// A bridge carried it into the mesh of this topic.
     pub fn carried(&mut self, content: ContentId, topic: TopicTag) {
-        self.drop_if(|load| load.content == content && load.to == To::Mesh(topic));
+        self.drop_if(|load| match &mut load.to {
+            To::Mesh(topics) if load.content == content => {
+                topics.retain(|other| *other != topic);
+                topics.is_empty()
+            }
+            _ => false,
+        });
     }
 
     /// The mesh had it all along, signed by its author.
@@ -84,7 +90,7 @@ impl Bridge {
         *self = Bridge::default();
     }
 
-    fn drop_if(&mut self, condition: impl Fn(&Load) -> bool) {
+    fn drop_if(&mut self, condition: impl Fn(&mut Load) -> bool) {
         let bytes = &mut self.bytes;
         self.waiting.retain(|_, load| {
             let goes = condition(load);
@@ -125,14 +131,14 @@ mod tests {
     #[test]
     fn what_others_carried_is_left_alone() {
         let (mut bridge, now) = (Bridge::default(), Instant::now());
-        for to in [To::Mesh(T), To::Mesh(U), To::Old] {
-            bridge.offer(now, 0, load(to, 1));
+        for to in [To::Mesh(vec![T]), To::Mesh(vec![T, U]), To::Old] {
+            bridge.offer(now, 0, load(to.clone(), 1));
             bridge.offer(now, 0, load(to, 2));
         }
         bridge.carried([1; 16], T);
         bridge.was_signed([2; 16]);
         let left = bridge.take_due(now + BRIDGE_STEP);
-        assert_eq!(left, [load(To::Mesh(U), 1), load(To::Old, 1), load(To::Old, 2)]);
+        assert_eq!(left, [load(To::Mesh(vec![U]), 1), load(To::Old, 1), load(To::Old, 2)]);
         assert_eq!(bridge.bytes, 0);
     }
 

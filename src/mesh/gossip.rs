@@ -274,15 +274,20 @@ impl Gossip {
         self.links.get(&peer)?.front()
     }
 
-    /// The session took so many bytes of it.
-    pub fn sent(&mut self, now: Instant, peer: PeerId, bytes: usize) {
+    /// The session took it.
+    pub fn sent(&mut self, now: Instant, peer: PeerId) {
         let Some(link) = self.links.get_mut(&peer) else { return };
         let before = link.queued();
-        link.sent(bytes);
+        link.sent();
         self.queued = self.queued.saturating_sub(before.saturating_sub(link.queued()));
         if link.has_digest() && link.has_room() {
             self.digests_at.get_or_insert(now + MESH_HAVE_DELAY);
         }
+    }
+
+    /// This peer is a link of the mesh.
+    pub fn holds(&self, peer: PeerId) -> bool {
+        self.links.contains_key(&peer)
     }
 
     /// The keys of the neighbours that share a topic.

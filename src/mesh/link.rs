@@ -7,7 +7,7 @@
 use crate::bucket::Bucket;
 use crate::config::limits::*;
 use crate::wire::v13::mesh::{MessageId, TopicTag, encode_have, encode_prune, encode_want};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
@@ -126,17 +126,10 @@ impl Link {
         self.queue.front()
     }
 
-    /// So much of it was sent.
-    pub fn sent(&mut self, mut bytes: usize) {
-        while let Some(first) = self.queue.front_mut().filter(|_| bytes > 0) {
-            let part = first.len().min(bytes);
-            first.advance(part);
-            bytes = bytes.saturating_sub(part);
-            self.queued = self.queued.saturating_sub(part);
-            if first.is_empty() {
-                self.queue.pop_front();
-            }
-        }
+    /// It was taken.
+    pub fn sent(&mut self) {
+        let frame = self.queue.pop_front();
+        self.queued = self.queued.saturating_sub(frame.map_or(0, |frame| frame.len()));
     }
 
     /// A topic is not shared any more.

@@ -361,6 +361,12 @@ pub struct Stats {
     pub dials_refused_by_budget: u64,
     pub connections: u64,
     pub disconnections: u64,
+    /// Broadcasts taken from the mesh of modern peers, copies of those, and copies sent.
+    pub mesh_received: u64,
+    pub mesh_duplicates: u64,
+    pub mesh_sent: u64,
+    /// Broadcasts refused: forged, replayed, not for us, or more than their author or a bridge may say.
+    pub mesh_rejected: u64,
     /// Gauges: entries held now. All return to their baseline when peers go.
     pub peers: u64,
     pub unconfirmed: u64,
@@ -369,6 +375,8 @@ pub struct Stats {
     pub topics: u64,
     pub buffered_bytes: u64,
     pub reassembly_bytes: u64,
+    /// Broadcasts kept for who missed them, and on their way to peers.
+    pub mesh_bytes: u64,
 }
 
 /// Who and where this swarm is.

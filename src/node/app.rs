@@ -7,7 +7,6 @@ use crate::mesh::flood::content_id;
 use crate::node::api::*;
 use crate::node::topics::Name;
 use crate::path::reconnect::Whom;
-use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ impl Node {
         let (id, name) = (TopicId(self.next_id()), Name::new(topic, secret));
         if let Some(no) = self.topics.add(id, &name) {
             self.quic.join(no, name.joined());
+            self.mesh.join(no, name.key().mesh());
             if let Some(lan) = &mut self.lan {
                 lan.join(now, &name.key(), (!name.is_private()).then_some(&topic));
             }
@@ -54,6 +54,7 @@ impl Node {
         self.check_open()?;
         let gone = Error::new(Code::NotFound, format!("topic_id: {} is not joined", id.0));
         if let Some((name, no)) = self.topics.remove(id).ok_or(gone)? {
+            self.mesh.leave(no);
             self.with_quic(now, |quic, env| quic.leave(env, no));
             if let Some(lan) = &mut self.lan {
                 lan.leave(&name.key());
@@ -116,33 +117,14 @@ impl Node {
     /// message was sent or why not.
     pub fn send(&mut self, now: Now, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
         self.check_open()?;
-        let content = self.may_come_back().then(|| content_id(&data));
+        // A modern peer passes on no message that is for it alone.
+        let content = (!self.quic.holds(peer) && self.may_come_back()).then(|| content_id(&data));
         self.deliver_to(now, peer, data.into(), tag)?;
         if let Some(content) = content {
             self.flood.sent(content, Some(peer), now.mono);
         }
         self.follow(now);
         Ok(())
-    }
-
-    /// Sends a message to every connected peer; how many took it.
-    pub fn broadcast(&mut self, now: Now, data: &[u8]) -> Result<usize> {
-        self.check_open()?;
-        let most = self.v12.max_message();
-        if data.len() > most {
-            let detail = format!("data: {} bytes; a message holds at most {most}, split it", data.len());
-            return Err(Error::new(Code::TooLarge, detail));
-        }
-        if self.may_come_back() {
-            self.flood.sent(content_id(data), None, now.mono);
-        }
-        let mut reached = 0;
-        let data = Bytes::copy_from_slice(data);
-        for peer in self.peers() {
-            reached += usize::from(self.deliver_to(now, peer, data.clone(), 0).is_ok());
-        }
-        self.follow(now);
-        Ok(reached)
     }
 
     pub fn info(&self) -> NodeInfo {
@@ -159,6 +141,7 @@ impl Node {
         let mut stats = self.session.stats;
         self.v12.gauges(&mut stats);
         self.quic.gauges(&mut stats);
+        self.mesh.count(&mut stats);
         stats.dials = self.dialer.len() as u64;
         stats.ops = self.ops.len() as u64;
         stats.topics = self.topics.len() as u64;
@@ -204,11 +187,6 @@ impl Node {
         }
         self.closing = Closing::Closed;
         self.event(Event::Closed { code: None, detail: String::new() });
-    }
-
-    /// With two links or more a flood may bring a message of ours back.
-    fn may_come_back(&self) -> bool {
-        self.v12.len() > 1
     }
 
     fn next_id(&mut self) -> u64 {

@@ -38,7 +38,8 @@ impl Node {
                 }
                 SessionEvent::Datagram { peer, data } => self.event(Event::Datagram { peer, data }),
                 SessionEvent::Stream { peer, stream, change } => self.event(Event::Stream { peer, stream, change }),
-                SessionEvent::Mesh { .. } => {}
+                SessionEvent::Mesh { peer, frame } => self.mesh_frame(now, peer, frame),
+                SessionEvent::MeshRoom { peer } => self.mesh_room(now, peer),
                 SessionEvent::Message { peer, data, clear, forward } => self.message(now, peer, data, clear, forward),
                 SessionEvent::Hinted { peer, hint } => self.hinted(now, peer, hint),
                 SessionEvent::Sent { tag: 0, .. } => {}
@@ -182,6 +183,7 @@ impl Node {
 
     fn connected(&mut self, now: Now, peer: PeerId) {
         let Some(info) = self.peer_info(peer) else { return };
+        self.mesh_changed(now, peer);
         whom(&info).iter().for_each(|whom| self.reconnect.forget(whom));
         self.remember(now, &info);
         self.plan_upgrade(now, &info);
@@ -192,6 +194,7 @@ impl Node {
     }
 
     fn updated(&mut self, now: Now, peer: PeerId) {
+        self.mesh_changed(now, peer);
         if let Some(info) = self.peer_info(peer) {
             self.remember(now, &info);
             self.event(Event::Update(Box::new(info)));
@@ -211,6 +214,7 @@ impl Node {
     fn disconnected(&mut self, now: Now, ended: Ended) {
         let Ended { info, code, reason, redial, unsent } = ended;
         self.hints.remove(&info.id);
+        self.mesh_gone(now, info.id);
         self.upgrades.set(info.id, None);
         if let Some(whom) = whom(&info).first()
             && self.closing == Closing::Open
@@ -227,10 +231,12 @@ impl Node {
 
     /// Hands a new message to the application, and to the neighbours who expect that of us.
     fn message(&mut self, now: Now, peer: PeerId, data: Bytes, clear: bool, forward: bool) {
-        if !self.flood.received(content_id(&data), Link::Peer(peer), now.mono) {
+        let content = content_id(&data);
+        if !self.flood.received(content, Link::Peer(peer), now.mono) {
             return;
         }
         if forward {
+            self.offer_mesh(now, content, &data);
             let others: Vec<PeerId> = self.v12.peers().into_iter().filter(|other| *other != peer).collect();
             for other in others.into_iter().take(limits::FLOOD_DEGREE) {
                 // A neighbour that cannot take it is no failure of ours: floods are best effort.

@@ -8,6 +8,7 @@
 pub mod api;
 mod app;
 mod follow;
+mod mesh;
 mod ops;
 mod sessions;
 mod streams;
@@ -54,6 +55,7 @@ pub struct Node {
     interfaces: Vec<LanInterface>,
     cache: Cache,
     flood: Flood,
+    mesh: mesh::Mesh,
     topics: topics::Table,
     /// V12 peers that may turn out to be of our own kind, and when they are asked.
     upgrades: Timers<PeerId>,
@@ -103,7 +105,6 @@ impl Node {
         known.iter().filter_map(cache::Entry::link).for_each(|link| proven.learn(link, now.unix_us));
         Ok(Node {
             lan: config.lan.then(|| Lan::new(&identity, ports, now.unix_us, config.legacy)),
-            identity,
             ports,
             seeds: config.seeds.clone(),
             rng,
@@ -117,6 +118,8 @@ impl Node {
             interfaces: Vec::new(),
             cache: Cache::new(known),
             flood: Flood::default(),
+            mesh: mesh::Mesh::new(now, identity.key()),
+            identity,
             topics: topics::Table::default(),
             upgrades: Timers::default(),
             ops: Ops::default(),
@@ -210,6 +213,7 @@ impl Node {
         self.session.stats.dials_refused_by_budget += refused;
         self.with_v12(now, |v12, env| v12.handle_timeout(env));
         self.with_quic(now, |quic, env| quic.handle_timeout(env));
+        self.mesh_timeout(now);
         self.upgrade_due(now);
         if let Some(lan) = &mut self.lan {
             let beacons = lan.handle_timeout(now, &mut self.rng);
@@ -271,6 +275,7 @@ impl Node {
         };
         at = earlier(at, self.v12.poll_deadline());
         at = earlier(at, self.quic.poll_deadline());
+        at = earlier(at, self.mesh.poll_deadline());
         at = earlier(at, self.upgrades.next());
         at = earlier(at, self.dialer.poll_deadline());
         at = earlier(at, self.lan.as_ref().and_then(Lan::poll_deadline));

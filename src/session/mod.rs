@@ -132,6 +132,10 @@ pub enum SessionEvent {
         peer: PeerId,
         frame: Bytes,
     },
+    /// There is room for mesh frames again, after one was refused.
+    MeshRoom {
+        peer: PeerId,
+    },
     /// A peer told of another.
     Hinted {
         peer: PeerId,

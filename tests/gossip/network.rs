@@ -325,7 +325,7 @@ impl Network {
             if self.wires[wire].free[from] > self.at {
                 return;
             }
-            self.nodes[node].gossip.sent(now, name, frame.len());
+            self.nodes[node].gossip.sent(now, name);
             if self.wires[wire].cut || !self.nodes[node].alive || self.nodes[node].mute {
                 continue;
             }

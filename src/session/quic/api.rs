@@ -144,6 +144,22 @@ impl Quic {
         self.link(index).and_then(Link::flow).ok_or(closing)
     }
 
+    /// Lets mesh frames of a peer wait, or come again.
+    pub fn pause_mesh(&mut self, peer: PeerId, paused: bool) {
+        let Ok(index) = self.index_of(peer) else { return };
+        if let Ok((flow, _)) = self.flow(index, peer) {
+            flow.pause_mesh(paused);
+            self.mark(index);
+        }
+    }
+
+    /// Ends a connection because its peer breaks the rules.
+    pub fn refuse(&mut self, env: &mut Env<'_>, peer: PeerId, why: &str) {
+        if let Ok(index) = self.index_of(peer) {
+            self.end_link(env, index, Reason::protocol(why));
+        }
+    }
+
     /// Ends a connection from our side: what waits leaves first, within `CLOSE_DEADLINE`.
     pub fn close(&mut self, env: &mut Env<'_>, peer: PeerId) -> Result<()> {
         let index = self.index_of(peer)?;

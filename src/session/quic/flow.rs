@@ -108,6 +108,13 @@ impl Flow {
         self.datagrams.unblocked();
     }
 
+    /// Whether mesh frames of the peer have to wait.
+    pub fn pause_mesh(&mut self, paused: bool) {
+        if let Some(mesh) = &mut self.mesh_in {
+            mesh.paused = paused;
+        }
+    }
+
     /// Bytes of messages that were taken and have not arrived.
     pub fn buffered(&self) -> usize {
         self.outbox.buffered()
@@ -120,7 +127,7 @@ impl Flow {
 
     /// All that the application gave us has arrived.
     pub fn is_idle(&self) -> bool {
-        self.outbox.is_idle() && self.streams.is_idle()
+        self.outbox.is_idle() && self.mesh_out.is_idle() && self.streams.is_idle()
     }
 
     /// Messages went both ways: if the peer dials again, it has lost this session.
@@ -223,8 +230,11 @@ impl Flow {
                 self.starved = matches!(stopped, Stopped::NoRoom(_));
             }
         }
-        if let Some(mesh) = &mut self.mesh_in {
-            let deliver = |frame| out.events.push_back(SessionEvent::Mesh { peer, frame });
+        if let Some(mesh) = self.mesh_in.as_mut().filter(|mesh| **room > 0 && !mesh.paused) {
+            let deliver = |frame: Bytes| {
+                **room = room.saturating_sub(frame.len().saturating_add(EVENT_COST_BYTES));
+                out.events.push_back(SessionEvent::Mesh { peer, frame });
+            };
             mesh.read(conn, deliver).map_err(Reason::protocol)?;
         }
         while **room > 0
@@ -239,6 +249,9 @@ impl Flow {
     /// Tells what became of what the application asked for.
     fn report(&mut self, peer: PeerId, shared: &mut Shared<'_>) {
         let events = &mut shared.out.events;
+        if self.mesh_out.take_room() {
+            events.push_back(SessionEvent::MeshRoom { peer });
+        }
         while let Some(tag) = self.outbox.take_sent() {
             events.push_back(SessionEvent::Sent { tag, failure: None });
         }

@@ -19,40 +19,55 @@ pub const MESH_STREAM: u8 = 3;
 const PRIORITY: i32 = 1;
 
 /// Frames to one peer.
-pub struct MeshWriter(StreamWriter);
+pub struct MeshWriter {
+    stream: StreamWriter,
+    /// A frame was refused, and who offered it has not been told of room since.
+    refused: bool,
+}
 
 impl Default for MeshWriter {
     fn default() -> MeshWriter {
-        MeshWriter(StreamWriter::new(MESH_SEND_BYTES, Arc::default()))
+        MeshWriter { stream: StreamWriter::new(MESH_SEND_BYTES, Arc::default()), refused: false }
     }
 }
 
 impl MeshWriter {
     /// Takes a frame if there is room for it.
     pub fn push(&mut self, frame: Bytes) -> bool {
-        if self.0.buffered().saturating_add(frame.len()) > MESH_SEND_BYTES.max(frame.len()) {
+        if self.stream.buffered().saturating_add(frame.len()) > MESH_SEND_BYTES.max(frame.len()) {
+            self.refused = true;
             return false;
         }
-        if self.0.pushed() == 0 {
-            self.0.push_copy(&[MESH_STREAM]);
+        if self.stream.pushed() == 0 {
+            self.stream.push_copy(&[MESH_STREAM]);
         }
         if frame.len() < QUIC_GATHER_BYTES {
-            self.0.push_copy(&frame)
+            self.stream.push_copy(&frame)
         } else {
-            self.0.push(frame)
+            self.stream.push(frame)
         }
         true
     }
 
+    /// True once after a frame was refused, when half of the room is free again.
+    pub fn take_room(&mut self) -> bool {
+        self.refused && self.stream.buffered() <= MESH_SEND_BYTES / 2 && std::mem::take(&mut self.refused)
+    }
+
+    /// All frames have arrived.
+    pub fn is_idle(&self) -> bool {
+        self.stream.buffered() == 0
+    }
+
     /// Hands to QUIC what it takes now.
     pub fn write(&mut self, connection: &mut Connection) -> Result<(), Fault> {
-        if self.0.id().is_none() && self.0.wants_write() {
+        if self.stream.id().is_none() && self.stream.wants_write() {
             let Some(id) = connection.streams().open(Dir::Uni) else { return Ok(()) };
             // A stream that was just opened is there.
             let _ = connection.send_stream(id).set_priority(PRIORITY);
-            self.0.attach(id);
+            self.stream.attach(id);
         }
-        self.0.write(connection).map_err(|error| match error {
+        self.stream.write(connection).map_err(|error| match error {
             WriteError::Stopped(code) => Fault::Aborted { code: code.into_inner() },
             WriteError::ClosedStream | WriteError::Blocked => Fault::Aborted { code: 0 },
         })
@@ -63,12 +78,14 @@ impl MeshWriter {
 pub struct MeshReader {
     stream: StreamId,
     received: Vec<u8>,
+    /// The peer has to wait: what it sends stays in QUIC, whose flow control holds it.
+    pub paused: bool,
 }
 
 impl MeshReader {
     /// Of the stream that the peer opened; its type was read already.
     pub fn new(stream: StreamId) -> MeshReader {
-        MeshReader { stream, received: Vec::new() }
+        MeshReader { stream, received: Vec::new(), paused: false }
     }
 
     /// Hands on the frames that are whole. The error says what was wrong with the stream.
