@@ -242,11 +242,11 @@ pub const PATH_SEARCH_PERIOD: Duration = Duration::from_secs(1);
 pub const PATH_SEARCH_LIFE: Duration = Duration::from_secs(10);
 /// Challenges to an address that a datagram came from: they take a second and outlive a loss of 20 %.
 pub const PATH_SEEN_TRIES: u32 = 6;
-/// The same to a named one, outside of a search: of the nine that the dial budget allows in 10 s, a search keeps five.
-pub const PATH_NAMED_TRIES: u32 = 4;
+/// The same to a named one, outside of a search: of the nine that the dial budget allows in 10 s, a search keeps six.
+pub const PATH_NAMED_TRIES: u32 = 3;
 /// Signs of progress in a row after which a silence is looked into although we wait for nothing: a transfer, not a message.
 pub const PATH_RUN: u32 = 8;
-/// Datagrams kept while the connection is half silent, for the path that is switched to: what one probe timeout of QUIC sends.
+/// Datagrams kept while the path is in doubt, for the path that is switched to: what one probe timeout of QUIC sends.
 pub const PATH_KEPT: usize = 2;
 /// The address in use has one and a half round trips and this time to answer before another one is used.
 pub const PATH_PATIENCE: Duration = Duration::from_millis(20);

@@ -14,6 +14,10 @@
 mod path;
 mod prober;
 mod select;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
 
 use crate::bucket::Bucket;
 use crate::config::limits::{
@@ -74,6 +78,8 @@ pub struct Paths {
     label: SocketAddr,
     current: Path,
     others: Vec<Path>,
+    /// The last datagram came from the address in use.
+    here: bool,
     /// What QUIC measures.
     rtt: Option<Duration>,
     /// Since when something waits for an answer of the peer.
@@ -86,7 +92,7 @@ pub struct Paths {
     run: u32,
     /// All addresses are asked since then.
     search: Option<Instant>,
-    /// Searches in a row that QUIC's silence began and that found nothing wrong.
+    /// Answers of the address in use while QUIC waited in vain: its silence has another reason.
     fruitless: u32,
     /// The last switch to a faster address.
     bettered: Option<Instant>,
@@ -103,6 +109,7 @@ impl Paths {
             label: first,
             current: Path::new(first, Proof::Confirmed, now),
             others: Vec::new(),
+            here: true,
             rtt: None,
             waiting: None,
             kept: VecDeque::new(),
@@ -165,20 +172,22 @@ impl Paths {
 
     /// A QUIC datagram with a connection id of ours came from there; anybody may have sent it.
     pub fn datagram_from(&mut self, addr: SocketAddr, now: Instant) {
-        if addr != self.current.at {
-            self.contest(addr, now);
-        }
+        self.here = addr == self.current.at;
+        self.contest(addr, now);
     }
 
-    /// QUIC took in a new acknowledgement of what we sent, or an authentic packet from the address in use.
-    /// `rtt` is its present estimate.
+    /// QUIC took in a packet that is authentic and came from the address in use, or acknowledges something new; the last
+    /// `datagram_from` told where from. What comes from elsewhere says nothing of the address in use. `rtt` is the present
+    /// estimate.
     pub fn progress(&mut self, rtt: Duration, now: Instant) {
-        let went_on = now.saturating_duration_since(self.current.heard) < self.silence();
-        self.run = if went_on { self.run.saturating_add(1) } else { 1 };
-        self.rtt = Some(rtt);
-        (self.current.heard, self.active) = (now, now);
+        if self.here {
+            let went_on = now.saturating_duration_since(self.current.heard) < self.silence();
+            self.run = if went_on { self.run.saturating_add(1) } else { 1 };
+            self.current.heard = now;
+            self.kept.clear();
+        }
+        (self.rtt, self.active) = (Some(rtt), now);
         (self.waiting, self.fruitless) = (None, 0);
-        self.kept.clear();
     }
 
     /// A datagram left that the peer has to acknowledge: from now on silence means something. Of several that leave at
@@ -186,7 +195,8 @@ impl Paths {
     pub fn sending(&mut self, datagram: &[u8], now: Instant) {
         self.active = now;
         let since = (*self.waiting.get_or_insert(now)).max(self.current.heard);
-        if now.saturating_duration_since(since) >= self.silence() / 2 && datagram.len() <= WHOLE_DATAGRAM_BYTES {
+        let doubted = self.current.asked.is_some() || now.saturating_duration_since(since) >= self.silence() / 2;
+        if doubted && datagram.len() <= WHOLE_DATAGRAM_BYTES {
             self.kept.push_back(datagram.to_vec());
             if self.kept.len() > PATH_KEPT {
                 self.kept.pop_front();
@@ -208,7 +218,7 @@ impl Paths {
         match probe.step {
             Step::Challenge => {
                 out.datagrams.push((from, self.prober.answer(probe).to_vec()));
-                self.datagram_from(from, now);
+                self.contest(from, now);
             }
             Step::Answer => self.handle_answer(from, probe, now, out),
         }
@@ -218,7 +228,7 @@ impl Paths {
     /// When `handle_timeout` has something to do. Any other call may move it.
     pub fn poll_deadline(&self) -> Option<Instant> {
         let doubt = match self.search {
-            None => earlier(self.silent_at(), self.quiet_at()),
+            None => earlier(earlier(self.doubt_at(), self.silent_at()), self.quiet_at()),
             Some(since) => Some(since + PATH_SEARCH_LIFE).filter(|_| self.waiting.is_none()),
         };
         let next = earlier(doubt, select::leave_at(&self.current, &self.others, self.rtt, self.silent_at()));
@@ -235,7 +245,7 @@ impl Paths {
                     self.current.unanswered > 0 && is_due(self.current.due(self.place(&self.current), self.active));
                 if missed || is_due(self.silent_at()) {
                     self.begin_search(now);
-                } else if is_due(self.quiet_at()) {
+                } else if is_due(earlier(self.doubt_at(), self.quiet_at())) {
                     self.run = 0;
                     self.current.want(now);
                 }
@@ -291,6 +301,12 @@ impl Paths {
         self.waiting.map(|waiting| waiting.max(self.current.heard) + silence)
     }
 
+    /// When to ask the address in use: a little before that, so that its time is over when others answer.
+    fn doubt_at(&self) -> Option<Instant> {
+        let early = self.silence().saturating_mul(1 << self.fruitless) / 3;
+        self.silent_at().filter(|_| self.current.asked.is_none()).and_then(|at| at.checked_sub(early))
+    }
+
     /// When to ask why nothing follows after data flowed. Who only receives learns nothing from QUIC; were it our
     /// address that changed unnoticed, the peer would learn the new one from nobody else.
     fn quiet_at(&self) -> Option<Instant> {
@@ -299,15 +315,18 @@ impl Paths {
     }
 
     fn begin_search(&mut self, now: Instant) {
-        self.search = Some(now);
+        (self.search, self.run) = (Some(now), 0);
         self.current.want(now);
         for path in &mut self.others {
             path.want_anew(now);
         }
     }
 
-    /// Something came from an address that is not in use.
+    /// Something came from an address; if it is not the one in use, both are asked.
     fn contest(&mut self, addr: SocketAddr, now: Instant) {
+        if addr == self.current.at {
+            return;
+        }
         match self.others.iter_mut().find(|path| path.at == addr) {
             Some(path) => {
                 path.heard = now;
@@ -341,16 +360,17 @@ impl Paths {
         let was_confirmed = path.as_ref().is_some_and(|path| path.is_confirmed());
         let Some(answered) = path.and_then(|path| path.answer(probe, now)) else {
             // Late, sent again, or from elsewhere than where we asked.
-            return self.datagram_from(from, now);
+            return self.contest(from, now);
         };
         self.prober.answered(&answered.challenge);
         if !was_confirmed {
             out.events.push(PathEvent::Confirmed(from));
             self.trim();
         }
-        if is_current && self.search.is_some_and(|since| answered.at >= since) {
-            self.search = None;
+        if is_current {
+            self.kept.clear();
             self.fruitless = (self.fruitless + u32::from(self.waiting.is_some())).min(PATH_SILENCE_DOUBLINGS);
+            self.search = self.search.filter(|since| answered.at < *since);
         }
         self.choose(now, out);
     }
@@ -378,7 +398,7 @@ impl Paths {
         other.left(now);
         // To QUIC they are late, not lost: it goes on at once, where its own timer has doubled meanwhile.
         out.datagrams.extend(self.kept.drain(..).map(|datagram| (self.current.at, datagram)));
-        (self.search, self.waiting, self.fruitless) = (None, None, 0);
+        (self.search, self.waiting, self.fruitless, self.here) = (None, None, 0, false);
         self.prober.moved();
     }
 

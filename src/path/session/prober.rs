@@ -117,14 +117,12 @@ impl Prober {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::path::PathKey;
     use crate::wire::v13::Datagram;
     use proptest::prelude::*;
     use rand_chacha::rand_core::SeedableRng;
 
     fn pair() -> [Prober; 2] {
-        let side = |own, their| PathKeys { own: PathKey::new([own; 32]), their: PathKey::new([their; 32]) };
-        [Prober::new(side(1, 2)), Prober::new(side(2, 1))]
+        [Prober::new(PathKeys::new([1; 32], [2; 32])), Prober::new(PathKeys::new([2; 32], [1; 32]))]
     }
 
     fn read(bytes: &[u8]) -> SessionProbe {

@@ -199,7 +199,6 @@ impl Quic {
     pub fn receive(&mut self, env: &mut Env<'_>, from: SocketAddr, ecn: u8, datagram: BytesMut) {
         if let Some(handle) = self.endpoint.owner(&datagram)
             && let Some(paths) = self.link(handle.0).and_then(|link| link.paths.as_mut())
-            && paths.current() != from
         {
             paths.datagram_from(from, env.now.mono);
         }
@@ -426,6 +425,10 @@ impl Quic {
         let (Some(paths), peer) = (&mut link.paths, link.peer) else { return };
         let mut out = PathOut::default();
         call(paths, env, &mut out);
+        if out.events.iter().any(|event| matches!(event, PathEvent::Switched { .. })) {
+            // It carries what the peer waits to see acknowledged: else both would wait for a timer of QUIC.
+            link.conn.ping();
+        }
         let deadline = link.deadline();
         self.timers.set(index, deadline);
         for (to, datagram) in out.datagrams {
