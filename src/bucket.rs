@@ -117,4 +117,17 @@ mod tests {
             "more than the burst waits for a full bucket, not for ever"
         );
     }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
+    fn sources_have_a_rate_each_and_one_in_all() {
+        let now = Instant::now();
+        let mut sources = PerSource::new(100, 8, 16, now);
+        let ip = |n: u8| IpAddr::from([10, 0, 0, n]);
+        assert_eq!((0..50).filter(|_| sources.take(ip(1), now)).count(), 8);
+        assert_eq!((0..=255).filter(|n| sources.take(ip(*n), now)).count(), 92, "more sources than are remembered");
+        assert!(sources.by_ip.len() <= 16);
+        let later = now + Duration::from_secs(4);
+        assert!(sources.take(ip(1), later) && sources.by_ip.len() <= 16);
+    }
 }

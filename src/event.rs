@@ -198,13 +198,17 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::error::Code;
-    use crate::node::{Family, OpId, PeerId, Source};
+    use crate::node::{Family, OpId, PeerId, Session, Source};
 
     fn info() -> PeerInfo {
         PeerInfo {
             id: PeerId(7),
             key: None,
             legacy_id: Some([0xab; 20]),
+            session: Session::V12,
+            suite: None,
+            topics: Vec::new(),
+            explicit: false,
             address: "10.77.0.2:40001".parse().unwrap(),
             addresses: vec!["10.77.0.2:40001".parse().unwrap()],
             source: Source::Lan,
@@ -217,6 +221,7 @@ mod tests {
             bytes_received: 0,
             messages_sent: 0,
             messages_received: 0,
+            datagrams_dropped: 0,
             buffered: 0,
             connect_time: Duration::from_millis(12),
             max_message: 65_474,
@@ -232,7 +237,7 @@ mod tests {
             "peer": 7, "id": "ab".repeat(20), "key": null, "address": "10.77.0.2", "port": 40001,
             "source": "lan", "session": "p2p-v12", "security": "legacy", "family": "js-or-python",
             "confirmed": false, "client": true, "rtt_us": 812, "connect_ms": 12, "max_message": 65474,
-            "addresses": ["10.77.0.2:40001"],
+            "addresses": ["10.77.0.2:40001"], "suite": null, "topics": [], "explicit": false,
         });
         assert_eq!(object, expected);
     }

@@ -306,7 +306,7 @@ pub const CONTROL_SEND_BYTES: usize = 256 << 10;
 pub const KEEP_ALIVE_SECONDS: [u64; 3] = [5, 12, 25];
 /// Bytes of mesh frames that may wait for a peer: what does not fit is offered again later.
 pub const MESH_SEND_BYTES: usize = 2 << 20;
-/// What an event costs beside its data, bytes: with it empty messages fill the queue too.
+/// What a message or datagram counts in the event queue beside its data, bytes: with it empty ones fill the queue too.
 pub const EVENT_COST_BYTES: usize = 64;
 /// Links between a key and a legacy id that are remembered, and for how long.
 pub const PROVEN_LINKS: usize = 4_096;

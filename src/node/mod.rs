@@ -293,7 +293,10 @@ impl Node {
 
     /// How many bytes of events are taken now. With none left, modern sessions hold their peers back.
     pub fn set_room(&mut self, bytes: usize) {
-        self.quic.set_room(bytes);
+        // What has not been taken out yet has its place already.
+        if self.out.is_empty() {
+            self.quic.set_room(bytes);
+        }
     }
 
     /// The last event has been put out.

@@ -2,8 +2,8 @@
 //! nothing disappears without being counted.
 //!
 //! In: `node::Event`s in order. Out: records in the same order, numbered.
-//! - Messages are bounded in items and bytes. One that finds no room is dropped and
-//!   counted, and a `LOST` record stands where the first of them would have been.
+//! - Messages and datagrams are bounded in items and bytes. Modern peers are held back by `room`; what comes over
+//!   p2p-v12 and finds no room is dropped and counted, and a `LOST` record stands where the first of them would have been.
 //! - Connections, disconnections, completed operations and `CLOSED` are never dropped.
 //!   They have room of their own, kept bounded by refusing new connections
 //!   (`connections_allowed`) and new operations (`operations_allowed`).
@@ -47,7 +47,13 @@ pub struct EventBuffer {
     /// `CLOSED` was taken in, and was read.
     closed: bool,
     finished: bool,
+    /// Rung when there is room again after there was none.
+    bell: Option<Bell>,
+    hungry: bool,
 }
+
+/// Called under the lock of the queue: it must neither wait nor look at the queue.
+pub type Bell = Box<dyn Fn() + Send>;
 
 impl EventBuffer {
     pub fn new(max_items: usize, max_bytes: usize, mask: EventMask) -> EventBuffer {
@@ -70,7 +76,27 @@ impl EventBuffer {
             seq: 0,
             closed: false,
             finished: false,
+            bell: None,
+            hungry: false,
         }
+    }
+
+    /// Has this rung when there is room again after `room` found none.
+    pub fn set_bell(&mut self, bell: Bell) {
+        self.bell = Some(bell);
+    }
+
+    /// Bytes of messages and datagrams that may come in now, each with `EVENT_COST_BYTES` beside its data.
+    pub fn room(&mut self) -> usize {
+        let items = self.max_items.saturating_sub(self.messages).saturating_mul(limits::EVENT_COST_BYTES);
+        let room = items.min(self.max_bytes.saturating_sub(self.message_bytes));
+        self.hungry = room == 0;
+        room
+    }
+
+    /// Half of the room is free again.
+    fn is_half_free(&self) -> bool {
+        self.messages <= self.max_items / 2 && self.message_bytes <= self.max_bytes / 2
     }
 
     pub fn push(&mut self, event: Event) {
@@ -85,7 +111,7 @@ impl EventBuffer {
                 self.end_operations(code.unwrap_or(Code::Closed));
                 self.closed = true;
             }
-            Event::Message { data, .. } if self.wants(kind::MESSAGE) && !self.has_room(data.len()) => {
+            Event::Message { data, .. } | Event::Datagram { data, .. } if self.loses(&event, data.len()) => {
                 self.lost = self.lost.saturating_add(1);
                 self.lost_total = self.lost_total.saturating_add(1);
                 self.append(Record { kind: kind::LOST, ..Record::default() });
@@ -190,6 +216,12 @@ impl EventBuffer {
         self.mask >> (kind & 63) & 1 == 1
     }
 
+    /// Whether something of a peer finds no room. Modern peers are held back before that.
+    fn loses(&self, event: &Event, len: usize) -> bool {
+        let kind = if matches!(event, Event::Datagram { .. }) { kind::DATAGRAM } else { kind::MESSAGE };
+        self.wants(kind) && !self.has_room(len)
+    }
+
     fn has_room(&self, len: usize) -> bool {
         let bytes = self.message_bytes.saturating_add(len).saturating_add(RECORD_HEADER);
         self.messages == 0 || self.messages < self.max_items && bytes <= self.max_bytes
@@ -212,7 +244,7 @@ impl EventBuffer {
         match record.kind {
             kind::CONNECTION | kind::DISCONNECTION => self.connections = self.connections.saturating_add(1),
             kind::OP_DONE => self.completions = self.completions.saturating_add(1),
-            kind::MESSAGE => {
+            kind::MESSAGE | kind::DATAGRAM => {
                 self.messages = self.messages.saturating_add(1);
                 let bytes = record.data.len().saturating_add(RECORD_HEADER);
                 self.message_bytes = self.message_bytes.saturating_add(bytes);
@@ -251,10 +283,14 @@ impl Buffer for EventBuffer {
         match record.kind {
             kind::CONNECTION | kind::DISCONNECTION => self.connections = self.connections.saturating_sub(1),
             kind::OP_DONE => self.completions = self.completions.saturating_sub(1),
-            kind::MESSAGE => {
+            kind::MESSAGE | kind::DATAGRAM => {
                 self.messages = self.messages.saturating_sub(1);
                 let bytes = record.data.len().saturating_add(RECORD_HEADER);
                 self.message_bytes = self.message_bytes.saturating_sub(bytes);
+                if self.hungry && self.is_half_free() {
+                    self.hungry = false;
+                    self.bell.iter().for_each(|bell| bell());
+                }
             }
             kind::LOST => self.lost = 0,
             kind::CLOSED => self.finished = true,

@@ -22,7 +22,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::{Record, kind};
 use crate::node::{Event, OpId};
 use crate::runtime::thread;
-use buffer::EventBuffer;
+use buffer::{Bell, EventBuffer};
 use mailbox::{Buffer, Mailbox, Stop, Waited};
 use parking_lot::Mutex;
 use std::os::fd::RawFd;
@@ -95,6 +95,16 @@ impl EventQueue {
     /// Whether the node may take on another connection; false until the application has read.
     pub fn connections_allowed(&self) -> bool {
         self.events.with(|buffer| buffer.connections_allowed())
+    }
+
+    /// Has this rung when there is room again after `room` found none.
+    pub fn set_bell(&self, bell: Bell) {
+        self.events.with(|buffer| buffer.set_bell(bell));
+    }
+
+    /// Bytes of messages and datagrams that may come in now.
+    pub fn room(&self) -> usize {
+        self.events.with(|buffer| buffer.room())
     }
 
     /// Counts an operation in, before its event can come: it completes exactly once, at the latest before

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::{MESSAGE_CLEAR, kind};
-use crate::node::{Family, PeerId, PeerInfo, Source};
+use crate::node::{Family, PeerId, PeerInfo, Session, Source};
 use std::sync::mpsc;
 
 const ALL: EventMask = EventMask::MAX;
@@ -12,6 +12,10 @@ fn info(peer: u64) -> Box<PeerInfo> {
         id: PeerId(peer),
         key: None,
         legacy_id: None,
+        session: Session::V12,
+        suite: None,
+        topics: Vec::new(),
+        explicit: false,
         address: "127.0.0.1:9".parse().unwrap(),
         addresses: Vec::new(),
         source: Source::Lan,
@@ -24,6 +28,7 @@ fn info(peer: u64) -> Box<PeerInfo> {
         bytes_received: 0,
         messages_sent: 0,
         messages_received: 0,
+        datagrams_dropped: 0,
         buffered: 0,
         connect_time: Duration::ZERO,
         max_message: 0,

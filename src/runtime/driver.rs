@@ -155,8 +155,10 @@ impl Driver {
         self.accepting = accepting;
         let (answers, outputs, transmits) = (&mut self.answers, &mut self.outputs, &mut self.transmits);
         let shared = &self.shared;
+        let room = shared.queue.room();
         let more = shared.with_node(|node, now| {
             shared.look();
+            node.set_room(room);
             if changed {
                 node.set_accepting(now, accepting);
             }

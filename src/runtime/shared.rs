@@ -26,7 +26,7 @@ pub struct Shared {
     pub queue: Arc<EventQueue>,
     pub clock: Clock,
     /// Rings when the node changed while the thread slept, or a flag below was set.
-    pub wake: Notify,
+    pub wake: Arc<Notify>,
     /// A call changed the node, and the thread has not looked yet; written under the node's lock.
     changed: AtomicBool,
     /// The thread sleeps, or is about to; set under the node's lock.
@@ -47,7 +47,7 @@ impl Shared {
             node: Mutex::new(node),
             queue,
             clock: Clock::new(),
-            wake: Notify::new(),
+            wake: Arc::default(),
             changed: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             closing: AtomicBool::new(false),

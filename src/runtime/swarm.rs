@@ -39,6 +39,9 @@ impl Swarm {
         let sockets = udp::bind(&config.bind)?;
         let node = Node::new(&config, identity, sockets.ports(), *random()?, clock::now())?;
         let shared = Arc::new(Shared::new(node, queue));
+        let wake = shared.wake.clone();
+        // Sessions that were held back because events were not read go on.
+        shared.queue.set_bell(Box::new(move || wake.notify_one()));
         let runtime = thread::runtime()?;
         let driver = {
             let _inside = runtime.enter();

@@ -37,7 +37,7 @@ fn assert_incremental(bytes: &[u8], expected: Control<'_>) {
 
 #[test]
 fn layouts() {
-    let hello = Hello { version: 13, instance: 0x0102, max_message: 16 << 20, explicit: true };
+    let hello = Hello { version: 13, instance: 0x0102, max_message: 16 << 20, explicit: true, continues: false };
     let bytes = encoded(|out| hello.encode(out).expect("hello"));
     assert_eq!(bytes, [1, 14, 13, 0, 0, 0, 0, 0, 0, 1, 2, 0x81, 0, 0, 0, 1]);
     assert_incremental(&bytes, Control::Hello(hello));
@@ -121,11 +121,12 @@ fn bodies_are_exactly_what_they_say() {
 #[test]
 fn a_hello_has_all_its_fields_and_may_have_more() {
     for number in [0, 1, varint::MAX - 1, varint::MAX] {
-        let hello = Hello { version: 13.max(number), instance: number, max_message: number, explicit: false };
+        let hello =
+            Hello { version: 13.max(number), instance: number, max_message: number, explicit: false, continues: false };
         let bytes = encoded(|out| hello.encode(out).expect("in range"));
         assert_incremental(&bytes, Control::Hello(hello));
     }
-    let mut hello = Hello { version: 13, instance: u64::MAX, max_message: 1, explicit: false };
+    let mut hello = Hello { version: 13, instance: u64::MAX, max_message: 1, explicit: false, continues: false };
     assert_incremental(&encoded(|out| hello.encode(out).expect("in range")), Control::Hello(hello));
     hello.max_message = varint::MAX + 1;
     assert!(hello.encode(&mut Vec::new()).is_err());
@@ -138,14 +139,16 @@ fn a_hello_has_all_its_fields_and_may_have_more() {
         let old = [&[version], &body[1..]].concat();
         assert_eq!(error(HELLO, &old), ("version", Problem::Range(u64::from(version))));
     }
-    let known = Hello { version: 13, instance: 9, max_message: 5, explicit: true };
+    let known = Hello { version: 13, instance: 9, max_message: 5, explicit: true, continues: true };
     for tail in [0, 1, 65_524, 65_525] {
         let long = stream(HELLO, &[&body[..], &vec![0xFF; tail]].concat());
         assert_eq!(next(&long), Ok(Some((Control::Hello(known), long.len()))), "flags to come, and {tail} bytes");
     }
-    for flags in [0, 2, 62] {
+    for flags in 0..=62 {
         let bytes = stream(HELLO, &[&body[..10], &[flags]].concat());
-        assert!(matches!(next(&bytes), Ok(Some((Control::Hello(Hello { explicit: false, .. }), _)))), "{flags}");
+        let (explicit, continues) = (flags & 1 != 0, flags & 2 != 0);
+        let hello = Control::Hello(Hello { explicit, continues, ..known });
+        assert_eq!(next(&bytes), Ok(Some((hello, bytes.len()))), "{flags}: bits that are not known are passed over");
     }
 }
 
@@ -178,10 +181,10 @@ fn what_is_not_known_is_passed_over() {
 proptest! {
     #[test]
     fn round_trip(
-        version in VERSION..=varint::MAX, instance: u64, max_message in 0..=varint::MAX, explicit: bool,
+        version in VERSION..=varint::MAX, instance: u64, max_message in 0..=varint::MAX, explicit: bool, continues: bool,
         tags: Vec<Tag>, addrs in prop::collection::vec(any::<(IpAddr, u16)>(), 0..=8), key: [u8; 32],
     ) {
-        let hello = Hello { version, instance, max_message, explicit };
+        let hello = Hello { version, instance, max_message, explicit, continues };
         let addrs: Vec<SocketAddr> = addrs.into_iter().map(SocketAddr::from).collect();
         let mut out = Vec::new();
         hello.encode(&mut out).expect("in range");
