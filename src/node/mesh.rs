@@ -293,3 +293,98 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::crypto::identity::Identity;
+    use crate::crypto::topic::TopicKey;
+    use crate::mesh::author::{Envelope, name, sign};
+    use crate::wire::v13::mesh::Message;
+    use std::time::Duration;
+
+    const PEER: PeerId = PeerId(1 << 40);
+    const TIME: u64 = 1_795_000_000_000_000;
+
+    /// A node on a public topic, with one modern neighbour that is only known to its mesh.
+    fn node() -> (Node, Now, [u8; 32]) {
+        let now = Now { mono: Instant::now(), unix_us: TIME };
+        let config = Config { lan: false, ..Config::default() };
+        let mut node =
+            Node::new(&config, Identity::from_seed(&[1; 32]), LocalPorts::default(), [2; 32], now).expect("a node");
+        node.join(now, [5; 32], None).expect("joined");
+        let name = TopicKey::public(&[5; 32]).mesh();
+        let tag = *name.first_chunk().expect("32 bytes");
+        node.mesh.gossip.link_up(now.mono, PEER, [9; 32], &[tag]);
+        (node, now, name)
+    }
+
+    fn frame(topic: &[u8; 32], n: u64, flags: u8, payload: &[u8]) -> Bytes {
+        let author = Identity::from_seed(&[&n.to_be_bytes()[..], &[3; 24]].concat().try_into().expect("32 bytes"));
+        let envelope = Envelope { author: author.key(), flags, time: TIME };
+        let (id, _) = name(&envelope, payload);
+        let signature = sign(&author, topic, &id, &envelope, payload);
+        let topic = *topic.first_chunk().expect("32 bytes");
+        let message = Message { topic, author: author.key(), id, hops: 0, flags, time: TIME, signature, payload };
+        let mut out = Vec::new();
+        message.encode(&mut out).expect("small");
+        out.into()
+    }
+
+    fn delivered(node: &mut Node, now: Now) -> Vec<Bytes> {
+        let mut data = Vec::new();
+        while let Some(output) = node.poll_output(now) {
+            if let Output::Event(Event::Message { data: came, .. }) = output {
+                data.push(came);
+            }
+        }
+        data
+    }
+
+    #[test]
+    fn a_peer_beyond_its_rate_waits_and_loses_nothing() {
+        let (mut node, now, topic) = node();
+        let burst = u64::from(limits::MESH_LINK_CHECKS);
+        let said = |n: u64| Bytes::copy_from_slice(&n.to_be_bytes());
+        for n in 0..burst + 300 {
+            node.mesh_frame(now, PEER, frame(&topic, n, 0, &said(n)));
+        }
+        assert_eq!(delivered(&mut node, now).len() as u64, burst);
+        assert_eq!(node.mesh.held[&PEER].len(), 300);
+        let mut rest = Vec::new();
+        for ms in 1..=200 {
+            let now = Now { mono: now.mono + Duration::from_millis(ms), ..now };
+            node.handle_timeout(now);
+            rest.extend(delivered(&mut node, now));
+            assert_eq!(rest.len() as u64, (ms * burst / 1_000).min(300), "as its rate allows");
+        }
+        assert_eq!(rest, (burst..burst + 300).map(said).collect::<Vec<_>>(), "in order");
+        assert!(node.mesh.held.is_empty() && node.mesh.until.next().is_none());
+    }
+
+    #[test]
+    fn what_waits_goes_with_its_peer() {
+        let (mut node, now, topic) = node();
+        for n in 0..u64::from(limits::MESH_LINK_CHECKS) + 9 {
+            node.mesh_frame(now, PEER, frame(&topic, n, 0, &n.to_be_bytes()));
+        }
+        assert_eq!(node.mesh.held.len(), 1);
+        node.mesh_gone(now, PEER);
+        assert!(node.mesh.held.is_empty() && node.mesh.until.next().is_none());
+        assert!(!node.mesh.gossip.holds(PEER));
+    }
+
+    #[test]
+    fn copies_of_bridges_are_one_message_without_an_author() {
+        let (mut node, now, topic) = node();
+        for bridge in 0..3 {
+            node.mesh_frame(now, PEER, frame(&topic, bridge, 1, b"of an old peer"));
+        }
+        node.mesh_frame(now, PEER, frame(&topic, 7, 0, b"of an old peer"));
+        assert_eq!(delivered(&mut node, now), [&b"of an old peer"[..]], "the fourth came another way");
+        node.mesh_frame(now, PEER, frame(&topic, 8, 0, b"of an old peer"));
+        assert_eq!(delivered(&mut node, now).len(), 1, "somebody else says the same");
+    }
+}
