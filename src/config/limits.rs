@@ -102,7 +102,8 @@ pub const MESH_FRAME_BYTES: usize = MESH_PAYLOAD_BYTES + 512;
 pub const MESH_IDS_PER_FRAME: usize = 256;
 /// Bytes of a peer's certificate: ours has 215, and nobody needs twenty times as many around a key of 32.
 pub const CERTIFICATE_BYTES: usize = 4_096;
-/// Links of a topic that get messages at once when they come up; more become so by asking.
+/// Links of a topic that get messages at once when they come up; more become so by asking. With so few in all, own
+/// messages go to each of them.
 pub const MESH_EAGER: usize = 6;
 /// Topics that one broadcast of a whole swarm is sent to, each with a signature of its own.
 pub const MESH_TOPICS: usize = 16;

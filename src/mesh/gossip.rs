@@ -233,7 +233,7 @@ impl Gossip {
             let time = envelope.time;
             let message = Message { topic: *topic, author: self.key, id, hops: 0, flags, time, signature, payload };
             self.seen.enter(now.mono, id, *topic, self.key, time, payload.len());
-            self.pass_on(now.mono, &message, None);
+            self.pass_on(now.mono, &message, None, false);
         }
         Ok(Published { id, content, reached })
     }
@@ -309,23 +309,25 @@ impl Gossip {
         self.seen.len()
     }
 
-    /// Keeps a message for who asks, and sends it or its id to all who share its topic.
-    pub(super) fn pass_on(&mut self, now: Instant, message: &Message<'_>, from: Option<PeerId>) -> Bytes {
+    /// Keeps a message for who asks, and sends it or its id to all who share its topic. `direct`: it came from its
+    /// author over a lazy link.
+    pub(super) fn pass_on(&mut self, now: Instant, message: &Message<'_>, from: Option<PeerId>, direct: bool) -> Bytes {
         let mut frame = Vec::with_capacity(message.payload.len().saturating_add(MESSAGE_HEADER_BYTES + 8));
         // It cannot fail: the payload was measured when it was said, or read.
         let _ = message.encode(&mut frame);
         let frame = Bytes::from(frame);
         let (id, topic) = (message.id, message.topic);
-        self.store.insert(now, id, topic, frame.clone());
+        self.store.insert(now, id, topic, frame.clone(), direct);
         if let (Some(from), Some(entry)) = (from, self.store.get(id, topic)) {
             entry.held_by(from);
         }
-        let links =
-            self.links.iter().filter(|(_, link)| link.key != message.author && link.topics.contains_key(&topic));
-        for peer in links.map(|(peer, _)| *peer).collect::<Vec<_>>() {
-            let eager =
-                self.links.get_mut(&peer).and_then(|link| link.topics.get_mut(&topic)).is_some_and(|way| way.eager);
-            self.offer(now, peer, id, topic, eager);
+        let lacks = |link: &Link| link.key != message.author && link.topics.contains_key(&topic);
+        let links: Vec<PeerId> = self.links.iter().filter(|(_, link)| lacks(link)).map(|(peer, _)| *peer).collect();
+        // Where all members may be neighbours, the way by others is the longer one.
+        let all = from.is_none() && links.len() <= MESH_EAGER;
+        for peer in links {
+            let eager = self.links.get(&peer).and_then(|link| link.topics.get(&topic)).is_some_and(|way| way.eager);
+            self.offer(now, peer, id, topic, eager || all);
         }
         frame
     }

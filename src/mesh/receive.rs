@@ -5,7 +5,7 @@
 
 use super::author;
 use super::gossip::{Delivered, Gossip, Refused};
-use super::link::Way;
+use super::link::{Link, Way};
 use crate::config::limits::{MESH_FORGED, MESH_HOPS};
 use crate::node::api::PeerId;
 use crate::wire::v13::mesh::{BRIDGED, MESSAGE_HEADER_BYTES, Mesh, Message, MessageId, TopicTag};
@@ -49,7 +49,9 @@ impl Gossip {
         if known {
             self.stats.duplicates += 1;
             self.has(peer, topic, id);
-            self.write(peer, |link| link.send_prune(topic));
+            if !self.store.get(id, topic).is_some_and(|entry| entry.direct) {
+                self.write(peer, |link| link.send_prune(topic));
+            }
             return Ok(None);
         }
         let Some(name) = new else {
@@ -64,10 +66,14 @@ impl Gossip {
             return Ok(None);
         }
         self.stats.received += 1;
-        self.graft(peer, topic);
+        let lazy = |link: &Link| link.topics.get(&topic).is_some_and(|way| !way.eager);
+        let direct = message.hops == 0 && self.links.get(&peer).is_some_and(lazy);
+        if !direct {
+            self.graft(peer, topic);
+        }
         let hops = message.hops.saturating_add(1);
         let payload = if hops < MESH_HOPS {
-            let frame = self.pass_on(now, &Message { hops, ..*message }, Some(peer));
+            let frame = self.pass_on(now, &Message { hops, ..*message }, Some(peer), direct);
             frame.slice(frame.len().saturating_sub(message.payload.len())..)
         } else {
             Bytes::copy_from_slice(message.payload)

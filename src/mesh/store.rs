@@ -15,6 +15,8 @@ use std::time::Instant;
 pub struct Entry {
     /// The MESSAGE as we send it.
     pub frame: Bytes,
+    /// Its author sent it over a lazy link: copies over eager ones are no reason to prune them.
+    pub direct: bool,
     at: Instant,
     holders: Vec<PeerId>,
 }
@@ -40,10 +42,10 @@ impl Entry {
 }
 
 impl Store {
-    pub fn insert(&mut self, now: Instant, id: MessageId, topic: TopicTag, frame: Bytes) {
+    pub fn insert(&mut self, now: Instant, id: MessageId, topic: TopicTag, frame: Bytes, direct: bool) {
         self.bytes = self.bytes.saturating_add(frame.len());
         self.order.push_back((now, id, topic));
-        let replaced = self.entries.insert((id, topic), Entry { frame, at: now, holders: Vec::new() });
+        let replaced = self.entries.insert((id, topic), Entry { frame, direct, at: now, holders: Vec::new() });
         debug_assert!(replaced.is_none(), "a message is new once");
         self.expire(now);
     }
@@ -121,13 +123,13 @@ mod tests {
     fn bounded_in_bytes_number_and_time() {
         let (mut store, now) = (Store::default(), Instant::now());
         for n in 0..MESH_STORE_MESSAGES + 9 {
-            store.insert(now, id(n), T, Bytes::from_static(b"12345"));
+            store.insert(now, id(n), T, Bytes::from_static(b"12345"), false);
         }
         assert_eq!(store.bytes(), 5 * MESH_STORE_MESSAGES);
         assert!(store.get(id(8), T).is_none() && store.get(id(9), T).is_some());
         let large = Bytes::from(vec![0; 1 << 20]);
         for n in 0..40 {
-            store.insert(now, id(1 << 20 | n), U, large.clone());
+            store.insert(now, id(1 << 20 | n), U, large.clone(), false);
         }
         assert_eq!(store.bytes(), MESH_STORE_BYTES >> 20 << 20);
         assert_eq!(store.poll_deadline(), Some(now + MESH_STORE_TIME));
@@ -138,9 +140,9 @@ mod tests {
     #[test]
     fn who_has_it_and_who_missed_it() {
         let (mut store, now) = (Store::default(), Instant::now());
-        store.insert(now, id(1), T, Bytes::from_static(b"1"));
-        store.insert(now, id(1), U, Bytes::from_static(b"1"));
-        store.insert(now, id(2), T, Bytes::from_static(b"1"));
+        store.insert(now, id(1), T, Bytes::from_static(b"1"), false);
+        store.insert(now, id(1), U, Bytes::from_static(b"1"), false);
+        store.insert(now, id(2), T, Bytes::from_static(b"1"), false);
         store.get(id(1), T).expect("stored").held_by(P);
         assert_eq!(store.topics(id(1)), [T, U]);
         assert_eq!(store.missed(T, now, P).collect::<Vec<_>>(), [id(2)]);

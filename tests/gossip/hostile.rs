@@ -203,15 +203,16 @@ fn ids_that_do_not_exist_cost_one_question_each_and_are_forgotten() {
 #[test]
 fn who_announces_and_does_not_send_only_delays() {
     let mut network = Network::new(48);
-    let [bad, us, honest] = [(); 3].map(|()| network.add(&[TOPIC]));
+    let [bad, us, honest, author] = [(); 4].map(|()| network.add(&[TOPIC]));
     network.link_with(bad, us, MS, None);
-    let wire = network.link_with(honest, us, MS, None);
+    network.link_with(honest, us, MS, None);
+    network.link_with(author, honest, MS, None);
     // The honest node knows us as lazy, and is the second to announce.
     let mut prune = Vec::new();
     encode_prune(&TAG, &mut prune);
     network.inject(us, honest, &prune);
     network.run_for(S);
-    let (id, _) = network.publish(honest, b"held back");
+    let (id, _) = network.publish(author, b"held back");
     let mut have = Vec::new();
     encode_have(&[(TAG, id)], &mut have).expect("one id");
     network.inject(bad, us, &have);
@@ -219,7 +220,6 @@ fn who_announces_and_does_not_send_only_delays() {
     assert!(network.nodes[us].got.is_empty(), "the first was asked and is silent");
     network.run_for(MESH_PULL_RETRY);
     assert_eq!(network.nodes[us].got.len(), 1);
-    assert_eq!(network.wire_ends(wire), [honest, us]);
 }
 
 #[test]

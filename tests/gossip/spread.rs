@@ -29,7 +29,7 @@ fn everyone_gets_every_broadcast_once_and_copies_become_few() {
         }
         later.sort_unstable();
         println!("{nodes:5} nodes, {links:2} links: {first} thousandths of a copy each, then {later:?}");
-        assert!(later[later.len() / 2] <= 1_250, "{nodes} nodes: {later:?}");
+        assert!(later[later.len() / 2] <= 1_500, "{nodes} nodes: {later:?}");
         assert!(first <= 6_000, "{nodes} nodes: {first}");
         network.run_for(MESH_STORE_TIME);
         assert!(network.nodes.iter().all(|member| member.gossip.held() == (0, 0, 0)), "nothing is kept for ever");
