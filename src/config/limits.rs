@@ -228,6 +228,10 @@ pub const PATH_CONTEST_PERIOD: Duration = Duration::from_secs(1);
 /// could otherwise let us send challenges to all the world.
 pub const PATH_NAMED_BURST: u32 = 16;
 pub const PATH_NAMED_PER_SECOND: u32 = 1;
+/// Challenges of one peer that are answered at once, and per second: a search of its sends at most 120. One that was
+/// recorded can be sent again at any rate; a thousand answers are 44 kB/s and 3 ms of a core.
+pub const PATH_ANSWERS_BURST: u32 = 100;
+pub const PATH_ANSWERS_PER_SECOND: u32 = 1_000;
 /// Nothing authentic for three round trips while we send, but not less and not more than this: the path is doubted. Less
 /// than 250 ms are lost packets and late acknowledgements; more than 3 s nobody waits for.
 pub const PATH_SILENCE_MIN: Duration = Duration::from_millis(250);

@@ -21,9 +21,9 @@ mod tests;
 
 use crate::bucket::Bucket;
 use crate::config::limits::{
-    ADDRS_TOLD, PATH_ADDRS, PATH_BETTER_PERIOD, PATH_CONTEST_PERIOD, PATH_KEPT, PATH_NAMED_BURST,
-    PATH_NAMED_PER_SECOND, PATH_RUN, PATH_SEARCH_LIFE, PATH_SEEN, PATH_SEEN_PER_SECOND, PATH_SILENCE_DOUBLINGS,
-    PATH_WARM, WHOLE_DATAGRAM_BYTES,
+    ADDRS_TOLD, PATH_ADDRS, PATH_ANSWERS_BURST, PATH_ANSWERS_PER_SECOND, PATH_BETTER_PERIOD, PATH_CONTEST_PERIOD,
+    PATH_KEPT, PATH_NAMED_BURST, PATH_NAMED_PER_SECOND, PATH_RUN, PATH_SEARCH_LIFE, PATH_SEARCH_PERIOD, PATH_SEEN,
+    PATH_SEEN_PER_SECOND, PATH_SILENCE_DOUBLINGS, PATH_WARM, WHOLE_DATAGRAM_BYTES,
 };
 use crate::crypto::path::PathKeys;
 use crate::path::budget::DialBudget;
@@ -96,7 +96,8 @@ pub struct Paths {
     fruitless: u32,
     /// The last switch to a faster address.
     bettered: Option<Instant>,
-    /// Rates of addresses taken in.
+    /// Rates of answers, and of addresses taken in.
+    answers: Bucket,
     seen: Bucket,
     named: Bucket,
 }
@@ -118,6 +119,7 @@ impl Paths {
             search: None,
             fruitless: 0,
             bettered: None,
+            answers: Bucket::new(PATH_ANSWERS_BURST, PATH_ANSWERS_PER_SECOND, now),
             seen: Bucket::new(1, PATH_SEEN_PER_SECOND, now),
             named: Bucket::new(PATH_NAMED_BURST, PATH_NAMED_PER_SECOND, now),
         }
@@ -216,6 +218,8 @@ impl Paths {
             return false;
         }
         match probe.step {
+            // A recorded challenge can be sent again at any rate, from anywhere.
+            Step::Challenge if !self.answers.take(1, now) => {}
             Step::Challenge => {
                 out.datagrams.push((from, self.prober.answer(probe).to_vec()));
                 self.contest(from, now);
@@ -271,7 +275,7 @@ impl Paths {
                 if path.has_answered() { Ok(()) } else { budget.take(path.at.ip(), SESSION_PROBE_BYTES as u32, now) };
             match allowed {
                 Ok(()) => challenge(path, &mut self.prober, now, rng, out),
-                Err(later) => path.put_off(later.max(now + PATH_CONTEST_PERIOD)),
+                Err(later) => path.put_off(later.max(now + PATH_SEARCH_PERIOD)),
             }
         }
     }

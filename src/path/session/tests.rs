@@ -316,6 +316,20 @@ fn who_sends_old_challenges_again_moves_nothing_and_fills_nothing() {
 }
 
 #[test]
+fn a_flood_of_one_challenge_is_answered_at_a_bounded_rate() {
+    let mut bed = Bed::new();
+    let recorded = bed.challenged_from(at(1));
+    for _ in 0..1_000 {
+        for _ in 0..10 {
+            assert!(bed.handle(at(1), &recorded));
+        }
+        bed.now += MS;
+    }
+    let allowed = (PATH_ANSWERS_BURST + PATH_ANSWERS_PER_SECOND) as usize;
+    assert!((allowed - 10..=allowed).contains(&bed.replies.len()), "{}", bed.replies.len());
+}
+
+#[test]
 fn who_carries_copies_does_not_become_the_path_while_the_true_one_lives() {
     let mut bed = Bed::new();
     bed.busy = true;
