@@ -281,7 +281,7 @@ mod tests {
         let (sent, end) = run(&mut dialer, start);
         let kinds: Vec<bool> = sent.iter().map(|(_, probe)| *probe).collect();
         assert_eq!(kinds, [true, false, false, true, false, false, false, false]);
-        assert_eq!((sent[0].0, sent[1].0), (DIAL_GRACE * 0, DIAL_GRACE));
+        assert_eq!((sent[0].0, sent[1].0), (std::time::Duration::ZERO, DIAL_GRACE));
         assert_eq!(end, Step::GivenUp { addr, ops: vec![OpId(1), OpId(2)], sent: 8 });
         assert!(dialer.is_empty() && dialer.poll_deadline().is_none());
     }
