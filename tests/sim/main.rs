@@ -18,6 +18,7 @@ mod pair;
 mod rng;
 mod test_attack;
 mod test_bed;
+mod test_bridge;
 mod test_discovery;
 mod test_hostile;
 mod test_lifecycle;
