@@ -191,10 +191,6 @@ impl Network {
         (0..self.wires.len()).filter(|wire| !self.wires[*wire].cut).collect()
     }
 
-    pub fn wire_ends(&self, wire: usize) -> [usize; 2] {
-        self.wires[wire].ends.map(|(node, _)| node)
-    }
-
     /// Everybody alive can reach everybody alive.
     fn is_whole(&self) -> bool {
         let alive: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].alive).collect();
