@@ -315,7 +315,7 @@ impl Paths {
     /// address that changed unnoticed, the peer would learn the new one from nobody else.
     fn quiet_at(&self) -> Option<Instant> {
         let flowed = self.run >= PATH_RUN && self.waiting.is_none() && self.current.asked.is_none();
-        flowed.then(|| self.current.heard + self.silence())
+        flowed.then(|| self.current.heard + self.silence() * 2 / 3)
     }
 
     fn begin_search(&mut self, now: Instant) {

@@ -228,7 +228,7 @@ fn after_a_transfer_one_question_asks_whether_the_path_lives() {
     }
     bed.run(SECOND * 100);
     assert_eq!(bed.challenges.len(), 1);
-    assert_eq!(bed.challenges[0].0, 400 + PATH_SILENCE_MIN.as_millis());
+    assert_eq!(bed.challenges[0].0, 400 + PATH_SILENCE_MIN.as_millis() * 2 / 3);
 }
 
 #[test]
