@@ -19,6 +19,7 @@ NOT_RUN=77
 export PATH="$PATH:/usr/sbin:/sbin" PYTHONDONTWRITEBYTECODE=1
 export SETOWIRE_PYTHON="$PWD/target/venv/bin/python"
 export SETOWIRE_OLD_PYTHON="$PWD/target/old-peer/bin/python"
+export SETOWIRE_AIOQUIC_PYTHON="$PWD/target/aioquic-peer/bin/python"
 
 say() { printf '\n== %s\n' "$*"; }
 stop() { echo "scripts/test.sh: $*" >&2; exit 1; }
@@ -73,6 +74,7 @@ set_up() {
     cargo fetch --locked -q
     venv target/venv bindings/python/requirements-test.txt
     venv target/old-peer tests/interop/requirements.txt
+    venv target/aioquic-peer tests/interop/requirements-aioquic.txt
 }
 
 # Runs a command where there is no network but loopback.

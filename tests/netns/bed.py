@@ -197,6 +197,11 @@ class Lan:
         self.sh("multicast", str(host))
         return self._run(f"old peer in host {host}", host, [os.environ["SETOWIRE_OLD_PYTHON"], str(INTEROP / "peer_py.py")], {})
 
+    def independent(self, host: int) -> Program:
+        """The independent peer of setowire/13 in this host, not started yet."""
+        argv = [os.environ["SETOWIRE_AIOQUIC_PYTHON"], str(INTEROP / "peer_aioquic.py")]
+        return self._run(f"independent peer in host {host}", host, argv, {})
+
     def _run(self, name: str, host: int, argv: list[str], env: dict[str, str]) -> Program:
         program = Program(name, ["ip", "netns", "exec", f"{self.prefix}{host}", *argv], env)
         self._programs.append(program)

@@ -13,6 +13,7 @@
 # SETOWIRE_LIBRARY   the library under test (default: the release build)
 # SETOWIRE_PYTHON    Python with pytest (default: python3)
 # SETOWIRE_OLD_PYTHON  Python with py-setowire 0.1.0 (default: target/old-peer)
+# SETOWIRE_AIOQUIC_PYTHON  Python with aioquic (default: target/aioquic-peer)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -41,6 +42,7 @@ ip link set lo up
 python=${SETOWIRE_PYTHON:-python3}
 export SETOWIRE_LIBRARY="${SETOWIRE_LIBRARY:-$root/target/release/libsetowire.so}"
 export SETOWIRE_OLD_PYTHON="${SETOWIRE_OLD_PYTHON:-$root/target/old-peer/bin/python}"
+export SETOWIRE_AIOQUIC_PYTHON="${SETOWIRE_AIOQUIC_PYTHON:-$root/target/aioquic-peer/bin/python}"
 export PYTHONDONTWRITEBYTECODE=1
 case "${1:-}" in
     shell) exec "${SHELL:-/bin/sh}";;
