@@ -204,24 +204,20 @@ impl Driver {
             let taken = self.shared.with_node(|node, now| {
                 main.into_iter().flatten().flat_map(Socket::take_spent).for_each(|buffer| node.recycle(buffer));
                 let mut bytes = 0usize;
-                while bytes < limits::TRANSMIT_BYTES
-                    && transmits.len() < limits::OUTPUT_BATCH
-                    && let Some(transmit) = node.poll_transmit(now, true)
-                {
+                while bytes < limits::TRANSMIT_BYTES && transmits.len() < limits::OUTPUT_BATCH {
+                    let Some(transmit) = node.poll_transmit(now, true) else { return (bytes, false) };
                     bytes = bytes.saturating_add(transmit.bytes.len());
                     transmits.push(transmit);
                 }
-                bytes
+                (bytes, true)
             });
             // A failed swarm has nothing to send; the turn ends it.
-            let bytes = taken.unwrap_or(0);
-            if bytes == 0 {
-                return false;
-            }
+            let (bytes, more) = taken.unwrap_or((0, false));
             self.flush();
             budget = budget.saturating_sub(bytes);
-            if budget == 0 {
-                return true;
+            // Who has no more is not asked again at once: a pacer would give one datagram each time.
+            if !more || budget == 0 {
+                return more;
             }
         }
         // The socket wakes the thread when there is room.

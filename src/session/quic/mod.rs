@@ -38,7 +38,8 @@ pub use probing::send_probe;
 
 use crate::config::Cipher;
 use crate::config::limits::{
-    QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES, TRANSMIT_SEGMENTS,
+    QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES, TRANSMIT_BYTES,
+    TRANSMIT_SEGMENTS,
 };
 use crate::crypto::identity::{Identity, WireId, wire_id};
 use crate::crypto::tls::Tls;
@@ -335,7 +336,8 @@ impl Quic {
         while let Some(index) = self.sending.pop_front() {
             let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { continue };
             let mut bytes = out.buffer();
-            match link.conn.poll_transmit(now.mono, TRANSMIT_SEGMENTS, &mut bytes) {
+            let fit = TRANSMIT_BYTES.checked_div(usize::from(link.conn.current_mtu())).unwrap_or(1);
+            match link.conn.poll_transmit(now.mono, fit.clamp(1, TRANSMIT_SEGMENTS), &mut bytes) {
                 Some(transmit) => {
                     let to = link.destination();
                     link.sent(now.mono, &bytes, transmit.segment_size);
