@@ -2,8 +2,9 @@
 //! the cookie that its answer brings.
 //!
 //! A cookie shows that its bearer received a packet at an address a minute or two ago.
-//! Nothing is kept to check it: it is a code over the address, under a secret that
-//! one swarm draws and never shows.
+//! Nothing is kept to check it: it is a code over the address and a part of the PROBE's nonce, under a secret that
+//! one swarm draws and never shows. The nonce makes it another one for each PROBE, because QUIC takes it for the name
+//! of a connection attempt.
 
 use super::mac::{Mac, hmac};
 use crate::node::api::Now;
@@ -12,6 +13,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of a cookie.
 pub const COOKIE_LEN: usize = 16;
+/// Half of it names the attempt, half is the code: nobody guesses 64 bits within its two minutes.
+const HALF: usize = 8;
 
 /// How long a cookie is of one epoch, in microseconds; it is accepted in its own and in the next.
 const EPOCH_US: u64 = 60_000_000;
@@ -38,25 +41,33 @@ impl Cookies {
         Cookies { secret: Zeroizing::new(secret) }
     }
 
-    /// The cookie of an address.
-    pub fn issue(&self, now: Now, from: SocketAddr) -> [u8; COOKIE_LEN] {
-        self.code(epoch(now), from).cut()
+    /// The cookie for a PROBE with this nonce from this address.
+    pub fn issue(&self, now: Now, from: SocketAddr, nonce: &[u8; 16]) -> [u8; COOKIE_LEN] {
+        let [mut name, mut code] = [[0; HALF]; 2];
+        name.copy_from_slice(&nonce[..HALF]);
+        code.copy_from_slice(&self.code(epoch(now), from, &name).cut::<HALF>());
+        let mut cookie = [0; COOKIE_LEN];
+        cookie[..HALF].copy_from_slice(&name);
+        cookie[HALF..].copy_from_slice(&code);
+        cookie
     }
 
     /// Whether `cookie` was made for this address in this epoch or the one before.
     pub fn check(&self, now: Now, from: SocketAddr, cookie: &[u8]) -> bool {
         let epoch = epoch(now);
-        cookie.len() == COOKIE_LEN
-            && (self.code(epoch, from).fits(cookie) || self.code(epoch.wrapping_sub(1), from).fits(cookie))
+        let Some((name, code)) = cookie.split_first_chunk::<HALF>().filter(|(_, code)| code.len() == HALF) else {
+            return false;
+        };
+        self.code(epoch, from, name).fits(code) || self.code(epoch.wrapping_sub(1), from, name).fits(code)
     }
 
-    fn code(&self, epoch: u32, from: SocketAddr) -> Mac {
+    fn code(&self, epoch: u32, from: SocketAddr, name: &[u8; HALF]) -> Mac {
         // As a dual-stack socket would have it, so that no address has two forms.
         let ip = match from.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
         };
-        hmac(&self.secret, &[&epoch.to_be_bytes(), &ip.octets(), &from.port().to_be_bytes()])
+        hmac(&self.secret, &[&epoch.to_be_bytes(), &ip.octets(), &from.port().to_be_bytes(), name])
     }
 }
 
@@ -79,7 +90,8 @@ mod tests {
     fn a_cookie_is_of_one_address_and_lasts_a_minute_or_two() {
         let cookies = Cookies::new([5; 32]);
         let from: SocketAddr = "192.0.2.1:4000".parse().expect("address");
-        let cookie = cookies.issue(at(59), from);
+        let cookie = cookies.issue(at(59), from, &[9; 16]);
+        assert_ne!(cookie, cookies.issue(at(59), from, &[8; 16]), "another one for each PROBE");
         for (seconds, good) in [(0, true), (59, true), (60, true), (119, true), (120, false), (180, false)] {
             assert_eq!(cookies.check(at(seconds), from, &cookie), good, "after {seconds} s");
         }

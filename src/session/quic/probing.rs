@@ -40,7 +40,8 @@ impl Probing {
             env.out.stats.datagrams_rejected += 1;
             return;
         }
-        let ack = ProbeAck { nonce: probe.nonce, cookie: self.cookies.issue(env.now, from), observed: from };
+        let ack =
+            ProbeAck { nonce: probe.nonce, cookie: self.cookies.issue(env.now, from, &probe.nonce), observed: from };
         env.out.send(from, ack.encode().to_vec());
     }
 }
