@@ -116,7 +116,7 @@ fn closing_under_traffic_ends_with_one_closed_event() {
         });
         assert_eq!(last_code(&swarm), 0);
         assert!(swarm.events().next().unwrap().is_none());
-        assert_eq!(swarm.join([1; 32]).unwrap_err().code, Code::Closed);
+        assert_eq!(swarm.join([1; 32], None).unwrap_err().code, Code::Closed);
         swarm.shutdown();
     }
 }

@@ -90,8 +90,14 @@ pub struct Link {
 
 /// What is noticed of a connection's life, from QUIC's own counters.
 struct Heard {
+    /// Frames in authentic packets, those that acknowledge, and those of either side that carry data.
     received: u64,
+    acks: u64,
+    data: u64,
+    /// Frames of ours that the peer has to acknowledge.
     asked: u64,
+    /// Where the last datagram came from.
+    from: SocketAddr,
     at: Instant,
     keep_alives: usize,
 }
@@ -123,12 +129,20 @@ impl Link {
             control: None,
             control_begun: false,
             control_pause: None,
-            heard: Heard { received: 0, asked: 0, at: now, keep_alives: 0 },
+            heard: Heard { received: 0, acks: 0, data: 0, asked: 0, from: label, at: now, keep_alives: 0 },
         }
     }
 
     pub fn handle_event(&mut self, event: ConnectionEvent) {
         self.conn.handle_event(event);
+    }
+
+    /// A datagram under one of its connection ids came from there. It need not be authentic.
+    pub fn heard_from(&mut self, from: SocketAddr, now: Instant) {
+        self.heard.from = from;
+        if let Some(paths) = &mut self.paths {
+            paths.datagram_from(from, now);
+        }
     }
 
     /// Where its datagrams go now.
@@ -477,16 +491,18 @@ impl Link {
         let (stats, rtt) = (self.conn.stats(), self.conn.rtt());
         let rx = &stats.frame_rx;
         let received = rx.acks + rx.stream + rx.datagram + rx.ping + rx.crypto + rx.max_data;
-        if received != self.heard.received {
-            let busy = rx.stream + rx.datagram > 0 && received > self.heard.received + 1;
-            self.heard.received = received;
+        let data = rx.stream + rx.datagram + stats.frame_tx.stream + stats.frame_tx.datagram;
+        if std::mem::replace(&mut self.heard.received, received) != received {
             self.heard.at = now;
-            if busy {
-                self.heard.keep_alives = 0;
-            }
-            if let Some(paths) = &mut self.paths {
+            // An acknowledgement tells of the path that we send on, anything else of the one it came by.
+            let acknowledged = std::mem::replace(&mut self.heard.acks, rx.acks) != rx.acks;
+            if let Some(paths) = self.paths.as_mut().filter(|paths| acknowledged || paths.current() == self.heard.from)
+            {
                 paths.progress(rtt, now);
             }
+        }
+        if std::mem::replace(&mut self.heard.data, data) != data {
+            self.heard.keep_alives = 0;
         }
         if self.stage == Stage::Open && self.keep_alive_at() <= now {
             self.conn.ping();

@@ -199,9 +199,9 @@ impl Quic {
     /// A QUIC datagram.
     pub fn receive(&mut self, env: &mut Env<'_>, from: SocketAddr, ecn: u8, datagram: BytesMut) {
         if let Some(handle) = self.endpoint.owner(&datagram)
-            && let Some(paths) = self.link(handle.0).and_then(|link| link.paths.as_mut())
+            && let Some(link) = self.link(handle.0)
         {
-            paths.datagram_from(from, env.now.mono);
+            link.heard_from(from, env.now.mono);
         }
         let ecn = EcnCodepoint::from_bits(ecn);
         let (links, may) = (&self.links, self.accepting && !env.full);

@@ -387,10 +387,7 @@ impl Streams {
         self.streams.contains_key(&number)
     }
 
-    pub fn len(&self) -> usize {
-        self.streams.len()
-    }
-
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
     }
