@@ -102,8 +102,9 @@ def control() -> list[Vector]:
     told = [("192.0.2.1", 45678), ("2001:db8::1", 1)]
     numbers = {"version": 13, "instance": str(instance), "max_message": most}
     return [
-        good("hello", frame(1, hello + b"\x00"), type=1, **numbers, explicit=False),
-        good("hello-explicit", frame(1, hello + b"\x01"), type=1, **numbers, explicit=True),
+        good("hello", frame(1, hello + b"\x00"), type=1, **numbers, explicit=False, continues=False),
+        good("hello-explicit", frame(1, hello + b"\x01"), type=1, **numbers, explicit=True, continues=False),
+        good("hello-continues", frame(1, hello + b"\x03"), type=1, **numbers, explicit=True, continues=True),
         bad("hello-version-12", frame(1, b"\x0c" + hello[1:] + b"\x00"), "version"),
         bad("hello-no-flags", frame(1, hello), "flags"),
         bad("hello-too-long", frame(1, b"", 65537), "length"),

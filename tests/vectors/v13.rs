@@ -122,6 +122,7 @@ pub fn v13_control(vector: &Vector) {
                 instance: large(vector, "instance"),
                 max_message: vector.number("max_message"),
                 explicit: vector.input("explicit").as_bool().expect("bool"),
+                continues: vector.input("continues").as_bool().expect("bool"),
             };
             hello.encode(&mut out).expect("in range");
             assert_eq!(read, Control::Hello(hello));

@@ -388,6 +388,11 @@ impl Streams {
     }
 
     #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
     }
