@@ -396,8 +396,13 @@ pub const LAN_MAX_BEACON: usize = 512;
 pub const LAN_NONCES: usize = 4_096;
 /// Interfaces used for beacons.
 pub const LAN_INTERFACES: usize = 32;
-/// How often the list of interfaces is read.
+/// How often the list of interfaces is read, for the LAN source, and where the system does not tell of changes.
 pub const INTERFACE_POLL: Duration = Duration::from_secs(5);
+/// After the first news of a change the list is read so much later, once: an address that is replaced goes and comes in two
+/// steps, and a flood of news must not keep the thread busy.
+pub const INTERFACE_SETTLE: Duration = Duration::from_millis(50);
+/// Own addresses kept, to see when they change.
+pub const LOCAL_ADDRESSES: usize = 64;
 
 /// Topics joined at one time.
 pub const TOPICS_MAX: usize = 1_024;

@@ -13,7 +13,7 @@ use crate::crypto::v12::{SessionKeys, join_nonce};
 use crate::node::{Datagrams, LanInterface, LocalPorts, Node, Now, Output, PeerId, Stats, Via};
 use crate::wire::handshake::Hello;
 use crate::wire::ping;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// Steps of one script; the rest is not read.
@@ -224,6 +224,9 @@ impl Run {
             v6: index & 1 == 1,
         };
         let list: Vec<LanInterface> = (0..8).filter(|bit| set >> bit & 1 == 1).map(|bit| one(bit + 2)).collect();
+        let addresses: Vec<IpAddr> =
+            list.iter().flat_map(|interface| interface.v4.iter().copied().map(IpAddr::from)).collect();
+        self.node.handle_addresses(self.now, &addresses);
         self.node.handle_interfaces(self.now, &list);
     }
 

@@ -1,6 +1,6 @@
 //! What goes into a node and what comes out of it: plain values, no behaviour.
 //!
-//! Inputs are method calls on `Node` (datagrams, the list of interfaces, a resolved
+//! Inputs are method calls on `Node` (datagrams, interfaces and addresses, a resolved
 //! name, the time, a call of the application). After calls that changed something the
 //! caller takes `Node::poll_output` until it returns nothing, and `Node::poll_transmit`
 //! while the network takes datagrams. Time comes in as `Now`; nothing here reads a clock.
@@ -385,6 +385,6 @@ pub struct NodeInfo {
     pub key: [u8; 32],
     pub legacy_id: [u8; 20],
     pub ports: LocalPorts,
-    /// The addresses of the interfaces in use, without ports.
+    /// The addresses of this host that reach the sockets.
     pub local: Vec<IpAddr>,
 }

@@ -128,12 +128,11 @@ impl Node {
     }
 
     pub fn info(&self) -> NodeInfo {
-        let v4 = self.interfaces.iter().flat_map(|interface| interface.v4.iter().copied().map(IpAddr::from));
         NodeInfo {
             key: self.identity.key(),
             legacy_id: *self.identity.v12().id(),
             ports: self.ports,
-            local: v4.collect(),
+            local: self.addresses.clone(),
         }
     }
 

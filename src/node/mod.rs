@@ -1,6 +1,6 @@
 //! The whole of a swarm, sans-IO: routes inputs to the machines and gathers their outputs.
 //!
-//! Inputs: datagrams, interfaces, resolved names, calls of the application (`app`), the
+//! Inputs: datagrams, interfaces, own addresses, resolved names, calls of the application (`app`), the
 //! time. After one or several of them the caller drains `poll_output`, then `poll_transmit`
 //! as far as the network has room, and asks `poll_deadline` when to come back. `follow` turns what sessions report into events, hints into dials, and passes
 //! on what old peers expect to be passed on. Everything random comes from the seed.
@@ -34,7 +34,7 @@ use ops::Ops;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// One swarm's protocol state.
@@ -52,7 +52,8 @@ pub struct Node {
     budget: DialBudget,
     reconnect: Reconnect,
     lan: Option<Lan>,
-    interfaces: Vec<LanInterface>,
+    /// Of this host, as far as they reach our sockets.
+    addresses: Vec<IpAddr>,
     cache: Cache,
     flood: Flood,
     mesh: mesh::Mesh,
@@ -115,7 +116,7 @@ impl Node {
             dialer: Dialer::default(),
             budget: DialBudget::default(),
             reconnect: Reconnect::default(),
-            interfaces: Vec::new(),
+            addresses: Vec::new(),
             cache: Cache::new(known),
             flood: Flood::default(),
             mesh: mesh::Mesh::new(now, identity.key()),
@@ -166,7 +167,6 @@ impl Node {
 
     /// The interfaces that the LAN source may use, when they changed.
     pub fn handle_interfaces(&mut self, now: Now, interfaces: &[LanInterface]) {
-        self.interfaces = interfaces.to_vec();
         if let Some(lan) = &mut self.lan {
             lan.set_interfaces(now, interfaces);
         }

@@ -10,12 +10,13 @@ use crate::crypto::identity::{LegacyId, WireId, wire_id};
 use crate::error::{Code, Error, Result};
 use crate::node::api::*;
 use crate::path::dial::Target;
+use crate::path::{Scope, scope};
 use crate::session::quic::Quic;
 use crate::session::v12::V12;
 use crate::session::{Env, SessionEvent};
 use crate::wire::v13;
 use bytes::Bytes;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Lends a kind of sessions, by its field, what it works with.
 macro_rules! lend {
@@ -59,6 +60,17 @@ impl Node {
             // A beacon belongs on the multicast group.
             Ok(v13::Datagram::Beacon(_)) | Err(_) => self.session.stats.datagrams_rejected += 1,
         }
+    }
+
+    /// The addresses of this host at which our sockets can be reached, when they changed.
+    pub fn handle_addresses(&mut self, now: Now, addresses: &[IpAddr]) {
+        if self.addresses == addresses {
+            return;
+        }
+        self.addresses = addresses.to_vec();
+        let told = told(addresses, self.ports);
+        self.with_quic(now, |quic, env| quic.set_addrs(env, told));
+        self.handle_timeout(now);
     }
 
     /// All connected peers.
@@ -204,5 +216,43 @@ impl Node {
             }
             (false, None) => Err(Error::new(Code::NotFound, format!("peer: {} is not connected", peer.0))),
         }
+    }
+}
+
+/// The addresses that peers are told, the families in turn. Not those of a link: they mean something else elsewhere.
+fn told(addresses: &[IpAddr], ports: LocalPorts) -> Vec<SocketAddr> {
+    let of_family = |v4: bool, port: Option<u16>| {
+        let told = addresses.iter().filter(move |ip| ip.is_ipv4() == v4 && scope(ip) != Scope::Link);
+        let told = port.map(|port| told.map(move |ip| SocketAddr::new(*ip, port)));
+        told.into_iter().flatten()
+    };
+    let (mut v4, mut v6) = (of_family(true, ports.v4).fuse(), of_family(false, ports.v6).fuse());
+    let turns = std::iter::from_fn(|| match (v4.next(), v6.next()) {
+        (None, None) => None,
+        pair => Some([pair.0, pair.1]),
+    });
+    turns.flatten().flatten().take(limits::ADDRS_TOLD).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_told_addresses_of_both_families_in_turn() {
+        let parse = |texts: &[&str]| -> Vec<IpAddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+        let all = parse(&["10.0.0.1", "fe80::1", "10.0.0.2", "fd00::1", "169.254.0.9", "2001:db8::1", "fd00::2"]);
+        let told = |v4, v6| -> Vec<String> {
+            super::told(&all, LocalPorts { v4, v6 }).iter().map(SocketAddr::to_string).collect()
+        };
+        assert_eq!(told(Some(5), None), ["10.0.0.1:5", "10.0.0.2:5"]);
+        assert_eq!(
+            told(Some(5), Some(6)),
+            ["10.0.0.1:5", "[fd00::1]:6", "10.0.0.2:5", "[2001:db8::1]:6", "[fd00::2]:6"]
+        );
+        assert!(told(None, None).is_empty());
+        let many: Vec<IpAddr> = (0..20).map(|n| IpAddr::from([10, 0, 0, n])).collect();
+        let ports = LocalPorts { v4: Some(5), v6: Some(6) };
+        assert_eq!(super::told(&many, ports).len(), limits::ADDRS_TOLD);
     }
 }

@@ -9,23 +9,27 @@
 //! that go by the network's pace are not asked for more. The node's lock is held for one run
 //! of datagrams, or one batch of outputs, or `TRANSMIT_BYTES`. Events are taken
 //! under the node's lock and pushed after it is released, by this thread alone. The
-//! thread sleeps until there is something to do: idle, that is the node's deadline
-//! and the poll of the interfaces. `run` returns after `Closed` was pushed, or when the
+//! thread sleeps until there is something to do: idle, that is the node's deadline, news of interfaces,
+//! and their poll for the LAN source or where no news comes. `run` returns after `Closed` was pushed, or when the
 //! swarm failed.
 
 use crate::config::{Config, limits};
 use crate::error::{Code, Error, Result};
 use crate::log;
+use crate::node::api::Level;
 use crate::node::{Event, Output, Transmit, Via};
 use crate::runtime::clock;
+use crate::runtime::interfaces;
 use crate::runtime::lan::Lan;
 use crate::runtime::resolver::{Answer, Resolver};
 use crate::runtime::shared::Shared;
 use crate::runtime::socket::{Received, Socket};
 use crate::runtime::udp::Bound;
+use crate::runtime::watch::Watch;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::iter;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,6 +45,9 @@ pub struct Driver {
     v4: Option<Socket>,
     v6: Option<Socket>,
     lan: Option<Lan>,
+    watch: Watch,
+    /// Addresses that the main sockets are bound to.
+    bound: Vec<IpAddr>,
     resolver: Resolver,
     answers: Vec<Answer>,
     received: Received,
@@ -69,13 +76,17 @@ impl Driver {
             let made = socket.map(|socket| Socket::new(socket, shared.io.clone())).transpose();
             made.map_err(|e: io::Error| Error::new(Code::Internal, format!("a UDP socket could not be set up: {e}")))
         };
+        let addresses = bound.addresses();
         let (v4, v6) = (register(bound.v4)?, register(bound.v6)?);
         let lan = config.lan.then(|| Lan::new(config.lan_interfaces.clone(), shared.io.clone()));
+        let watch = Watch::new(shared.io.clone());
         let mut driver = Driver {
             shared,
             v4,
             v6,
             lan,
+            watch,
+            bound: addresses,
             resolver: Resolver::new(),
             answers: Vec::new(),
             received: Received::new(),
@@ -89,7 +100,7 @@ impl Driver {
             end_by: None,
         };
         // Before the first call of the application: its first join already has the interfaces to send by.
-        driver.poll_interfaces(clock::now().mono);
+        driver.read_interfaces(clock::now().mono);
         Ok(driver)
     }
 
@@ -113,7 +124,7 @@ impl Driver {
     fn turn(&mut self) -> Turn {
         let mut busy = !self.behind && self.receive();
         let now = self.shared.clock.read().mono;
-        self.poll_interfaces(now);
+        self.look_at_interfaces(now);
         self.behind = self.advance();
         busy |= self.behind;
         let closed = self.carry_out();
@@ -254,19 +265,34 @@ impl Driver {
         self.shared.io.send_dropped.fetch_add(transmit.count() as u64, Ordering::Relaxed);
     }
 
-    fn poll_interfaces(&mut self, now: Instant) {
-        let Some(lan) = &mut self.lan else { return };
+    /// Reads the list of interfaces when something changed, or may have.
+    fn look_at_interfaces(&mut self, now: Instant) {
         let asked = self.shared.network_changed.swap(false, Ordering::AcqRel);
+        let told = self.watch.take(now);
         // Awake for something else, it is done early: an idle swarm wakes for its beacons and for nothing beside.
         let early = limits::INTERFACE_POLL / 2;
-        if !asked && self.next_poll.is_some_and(|next| next.saturating_duration_since(now) > early) {
-            return;
+        let due = self.next_poll.is_some_and(|next| next.saturating_duration_since(now) <= early);
+        if asked || told || due {
+            self.read_interfaces(now);
         }
-        self.next_poll = now.checked_add(limits::INTERFACE_POLL);
-        if let Some(list) = lan.poll_interfaces() {
-            // Without a node to tell the swarm has failed, and the turn ends it.
-            let _ = self.shared.with_node(|node, now| node.handle_interfaces(now, list));
-        }
+    }
+
+    fn read_interfaces(&mut self, now: Instant) {
+        let polled = self.lan.is_some() || !self.watch.is_open();
+        self.next_poll = now.checked_add(limits::INTERFACE_POLL).filter(|_| polled);
+        let all = match interfaces::list() {
+            Ok(all) => all,
+            Err(e) => return log::write(Level::Warn, &format!("the list of interfaces could not be read: {e}")),
+        };
+        let addresses = interfaces::addresses(&all, &self.bound);
+        let lan = self.lan.as_mut().and_then(|lan| lan.set_interfaces(&all));
+        // Without a node to tell the swarm has failed, and the turn ends it.
+        let _ = self.shared.with_node(|node, now| {
+            node.handle_addresses(now, &addresses);
+            if let Some(list) = lan {
+                node.handle_interfaces(now, list);
+            }
+        });
     }
 
     /// Whether the node had its time to close and did not.
@@ -288,7 +314,7 @@ impl Driver {
     async fn wait(&mut self, deadline: Option<Instant>, shared: &Shared, mut sleep: Pin<&mut Sleep>) {
         let sockets = [&self.v4, &self.v6].into_iter().flatten();
         let pauses = sockets.filter_map(Socket::paused_until).chain(self.lan.iter().filter_map(Lan::paused_until));
-        let next = [deadline, self.next_poll, self.end_by].into_iter().flatten().chain(pauses).min();
+        let next = [deadline, self.next_poll, self.watch.due(), self.end_by].into_iter().flatten().chain(pauses).min();
         if let Some(next) = next {
             // Never now or in the past: a deadline that does not move must not become a busy loop.
             let soonest = shared.clock.now().mono.checked_add(TIMER_STEP);
@@ -308,6 +334,7 @@ impl Driver {
             if let Some(lan) = &mut self.lan {
                 ready |= lan.poll_ready(context);
             }
+            ready |= self.watch.poll_ready(context);
             while let Poll::Ready(answer) = self.resolver.poll_answer(context) {
                 self.answers.push(answer);
                 ready = true;

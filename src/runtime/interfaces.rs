@@ -1,8 +1,8 @@
-//! The list of network interfaces, and which of them the LAN source uses.
+//! The list of network interfaces: which of them the LAN source uses, and the addresses of this host.
 //!
-//! In: what the system says (`getifaddrs`), and the names an application chose.
-//! Out: `LanInterface`s, ordered by index, at most `LAN_INTERFACES`.
-//! Invariants: `choose` is a pure function. A named interface is taken whether or not
+//! In: what the system says (`getifaddrs`), the names an application chose, where the sockets are bound.
+//! Out: `LanInterface`s, ordered by index, at most `LAN_INTERFACES`; addresses in the same order, at most
+//! `LOCAL_ADDRESSES`. Invariants: `choose` is a pure function. A named interface is taken whether or not
 //! it has the multicast flag (`lo` has none and carries IPv4 multicast all the same);
 //! without names, every one that is up, can multicast and is not loopback.
 
@@ -18,6 +18,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Interface {
     pub index: u32,
     pub up: bool,
+    /// There is a link.
+    pub running: bool,
     pub multicast: bool,
     pub loopback: bool,
     pub v4: Vec<Ipv4Addr>,
@@ -49,6 +51,23 @@ pub fn choose(all: &BTreeMap<String, Interface>, wanted: &[String]) -> Vec<LanIn
     chosen.sort_by_key(|interface| interface.index);
     chosen.truncate(limits::LAN_INTERFACES);
     chosen
+}
+
+/// The addresses that reach sockets bound to these. Loopback ones only where there are no others.
+pub fn addresses(all: &BTreeMap<String, Interface>, bound: &[IpAddr]) -> Vec<IpAddr> {
+    let mut usable: Vec<&Interface> = all.values().filter(|interface| interface.up && interface.running).collect();
+    usable.sort_by_key(|interface| interface.index);
+    let every = usable.into_iter().flat_map(|interface| {
+        let v4 = interface.v4.iter().copied().map(IpAddr::from);
+        v4.chain(interface.v6.iter().copied().map(IpAddr::from))
+    });
+    let reaches = |at: &IpAddr, ip: &IpAddr| at == ip || at.is_unspecified() && at.is_ipv4() == ip.is_ipv4();
+    let mut addresses: Vec<IpAddr> = every.filter(|ip| bound.iter().any(|at| reaches(at, ip))).collect();
+    if addresses.iter().any(|ip| !ip.is_loopback()) {
+        addresses.retain(|ip| !ip.is_loopback());
+    }
+    addresses.truncate(limits::LOCAL_ADDRESSES);
+    addresses
 }
 
 /// The named interfaces that have gone missing since the last call. `missing`: those that are missing, kept between calls.
@@ -88,6 +107,7 @@ pub fn list() -> io::Result<BTreeMap<String, Interface>> {
         });
         let has = |flag: libc::c_int| entry.ifa_flags & flag.unsigned_abs() != 0;
         interface.up = has(libc::IFF_UP);
+        interface.running = has(libc::IFF_RUNNING);
         interface.multicast = has(libc::IFF_MULTICAST);
         interface.loopback = has(libc::IFF_LOOPBACK);
         match address(entry) {
@@ -134,6 +154,7 @@ mod tests {
         let interface = |index, up, multicast, loopback, v4: &[[u8; 4]], v6: &[Ipv6Addr]| Interface {
             index,
             up,
+            running: true,
             multicast,
             loopback,
             v4: v4.iter().map(|&octets| octets.into()).collect(),
@@ -186,6 +207,26 @@ mod tests {
         assert!(newly_missing(&all, &wanted, &mut missing).is_empty());
         all.remove("eth0");
         assert_eq!(newly_missing(&all, &wanted, &mut missing), ["eth0"]);
+    }
+
+    #[test]
+    fn the_addresses_are_those_that_reach_the_sockets() {
+        let (mut all, any) = (host(), ["0.0.0.0", "::"].map(|text| text.parse::<IpAddr>().unwrap()));
+        let texts = |all: &BTreeMap<String, Interface>, bound: &[IpAddr]| -> Vec<String> {
+            addresses(all, bound).iter().map(IpAddr::to_string).collect()
+        };
+        assert_eq!(texts(&all, &any[..1]), ["10.8.0.1", "10.0.0.7", "10.0.1.7", "10.9.0.1"], "eth1 is down");
+        assert_eq!(texts(&all, &any[1..]), ["fe80::1", "fe80::1"]);
+        assert_eq!(texts(&all, &any).len(), 6);
+        for one in ["10.0.1.7", "127.0.0.1"] {
+            assert_eq!(texts(&all, &[one.parse().unwrap()]), [one], "bound to it alone");
+        }
+        assert!(texts(&all, &["10.0.2.7".parse().unwrap()]).is_empty(), "it is gone");
+        assert!(texts(&all, &[]).is_empty());
+        all.get_mut("wlan0").unwrap().running = false;
+        assert_eq!(texts(&all, &any[..1]), ["10.8.0.1", "10.9.0.1"], "a cable was pulled");
+        all.retain(|name, _| name == "lo");
+        assert_eq!(texts(&all, &any), ["127.0.0.1", "::1"]);
     }
 
     #[test]

@@ -12,11 +12,12 @@ use crate::config::limits;
 use crate::log;
 use crate::node::api::Level;
 use crate::node::{Datagrams, LanInterface, Via};
+use crate::runtime::interfaces::{self, Interface};
 use crate::runtime::shared::Io;
 use crate::runtime::socket::{Received, Socket};
-use crate::runtime::{interfaces, sockopt, udp};
+use crate::runtime::{sockopt, udp};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Type};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
@@ -57,19 +58,12 @@ impl Lan {
         Lan { wanted, port, list: Vec::new(), missing: BTreeSet::new(), v4: None, v6: None, shared }
     }
 
-    /// Reads the interfaces, joins what appeared, leaves what went. Returns the list when it changed.
-    pub fn poll_interfaces(&mut self) -> Option<&[LanInterface]> {
-        let all = match interfaces::list() {
-            Ok(all) => all,
-            Err(e) => {
-                log::write(Level::Warn, &format!("the list of interfaces could not be read: {e}"));
-                return None;
-            }
-        };
-        for name in interfaces::newly_missing(&all, &self.wanted, &mut self.missing) {
+    /// Joins interfaces that appeared, leaves those that went. Returns the list of those in use when it changed.
+    pub fn set_interfaces(&mut self, all: &BTreeMap<String, Interface>) -> Option<&[LanInterface]> {
+        for name in interfaces::newly_missing(all, &self.wanted, &mut self.missing) {
             log::write(Level::Warn, &format!("there is no interface {name:?}; it is used when it appears"));
         }
-        let list = interfaces::choose(&all, &self.wanted);
+        let list = interfaces::choose(all, &self.wanted);
         let of_family = |fits: fn(&LanInterface) -> bool| -> BTreeSet<u32> {
             list.iter().filter(|interface| fits(interface)).map(|interface| interface.index).collect()
         };

@@ -22,6 +22,7 @@ mod swarm;
 mod tests;
 pub(crate) mod thread;
 mod udp;
+mod watch;
 
 pub use shared::IoStats;
 pub use swarm::Swarm;

@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::node::LocalPorts;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Bound sockets, not yet part of an event loop.
 pub struct Bound {
@@ -23,6 +23,12 @@ pub struct Bound {
 impl Bound {
     pub fn ports(&self) -> LocalPorts {
         LocalPorts { v4: self.v4.as_ref().and_then(port), v6: self.v6.as_ref().and_then(port) }
+    }
+
+    /// The addresses that were bound, without ports.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let sockets = [&self.v4, &self.v6].into_iter().flatten();
+        sockets.filter_map(|socket| socket.local_addr().ok()).map(|address| address.ip()).collect()
     }
 }
 

@@ -4,10 +4,10 @@
 use super::run;
 use crate::config::limits;
 use crate::node::Via;
-use crate::runtime::clock;
 use crate::runtime::lan::Lan;
 use crate::runtime::shared::Io;
 use crate::runtime::socket::Received;
+use crate::runtime::{clock, interfaces};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
@@ -22,7 +22,7 @@ fn free_port() -> u16 {
 
 fn lan(port: u16) -> (Lan, u32) {
     let mut lan = Lan::on_port(port, vec!["lo".to_owned()], Arc::new(Io::default()));
-    let list = lan.poll_interfaces().unwrap();
+    let list = lan.set_interfaces(&interfaces::list().unwrap()).unwrap();
     assert_eq!(list.len(), 1);
     let index = list[0].index;
     (lan, index)
@@ -95,10 +95,10 @@ fn only_chosen_interfaces_are_sent_to() {
         let port = free_port();
         let io = Arc::new(Io::default());
         let mut a = Lan::on_port(port, vec!["lo".to_owned()], io.clone());
-        let index = a.poll_interfaces().unwrap()[0].index;
+        let index = a.set_interfaces(&interfaces::list().unwrap()).unwrap()[0].index;
         a.send(index + 1_000, group(port), b"nowhere");
         assert_eq!(io.stats().send_errors, 1);
-        assert!(a.poll_interfaces().is_none(), "an unchanged list is not reported");
+        assert!(a.set_interfaces(&interfaces::list().unwrap()).is_none(), "an unchanged list is not reported");
     });
 }
 
@@ -107,7 +107,7 @@ fn without_a_fitting_interface_there_is_no_socket() {
     run(async {
         let io = Arc::new(Io::default());
         let mut none = Lan::on_port(free_port(), vec!["no-such-interface".to_owned()], io.clone());
-        assert!(none.poll_interfaces().is_none());
+        assert!(none.set_interfaces(&interfaces::list().unwrap()).is_none());
         assert_eq!(io.take_descriptors().count(), 0);
     });
 }
@@ -153,7 +153,7 @@ fn a_port_held_by_another_program_leaves_sending_and_is_tried_again() {
         let (length, _) = holder.recv_from(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"deaf");
         drop(holder);
-        ours.poll_interfaces();
+        ours.set_interfaces(&interfaces::list().unwrap());
         ours.send(index, group(port), b"hearing");
         assert_eq!(heard(&mut ours).await.2, b"hearing");
     });

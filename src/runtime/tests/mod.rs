@@ -18,6 +18,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 mod lan;
+mod watch;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 

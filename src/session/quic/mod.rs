@@ -233,15 +233,15 @@ impl Quic {
         });
     }
 
-    /// Addresses of interfaces changed: every session asks its peer at once whether it still gets through.
+    /// Addresses of interfaces changed: every session asks its peer at once whether it still gets through. `addrs`: those
+    /// that peers are told.
     pub fn set_addrs(&mut self, env: &mut Env<'_>, addrs: Vec<SocketAddr>) {
-        if self.addrs == addrs {
-            return;
-        }
+        let news = self.addrs != addrs;
         self.addrs = addrs;
         for index in self.indices() {
             let Some(link) = self.links.get_mut(index).and_then(Option::as_mut) else { continue };
-            if link.is_open()
+            if news
+                && link.is_open()
                 && let Some(exchange) = &mut link.exchange
             {
                 exchange.tell_addrs(&self.addrs);
