@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The parts of the header in reading order: the file and its headline.
-const PARTS: [(&str, &str); 9] = [
+const PARTS: [(&str, &str); 10] = [
     ("error", "Errors"),
     ("types", "Types and constants"),
     ("config", "Config: the settings of a swarm"),
     ("swarm", "Swarm: making, closing, callbacks, connecting, broadcasting"),
     ("topic", "Topics"),
     ("peer", "Peers: sending, and what is known of them"),
+    ("stream", "Streams: bytes to and from one peer"),
     ("event", "Events: looking at them, and reading the queue without a callback"),
     ("log", "Process: log lines"),
     ("process", "Process: versions"),

@@ -47,11 +47,11 @@ pub struct Record {
     pub flags: u16,
     /// Counts the records of one swarm from 1; a gap is a record the event mask left out.
     pub seq: u64,
-    /// The id this is about: a peer, or the operation of an `OP_DONE`.
+    /// The id this is about: a peer, a stream, or the operation of an `OP_DONE`.
     pub subject: u64,
     /// The peer this is about; 0: none.
     pub peer: u64,
-    /// The caller's tag of an operation, or the topic of a broadcast.
+    /// The caller's tag of an operation, the topic of a broadcast, the peer that opened a stream, or the code of its reset.
     pub tag: u64,
     /// 0, or the number of an error code.
     pub code: i32,
@@ -123,7 +123,9 @@ impl From<Event> for Record {
                     StreamChange::Closed { reset } => (kind::STREAM_CLOSED, reset),
                 };
                 let flags = if reset.is_some() { STREAM_RESET } else { 0 };
-                Record { kind, flags, subject: stream.0, peer: peer.0, tag: reset.unwrap_or(0), ..Record::default() }
+                // Who opened it is in the byte form too.
+                let tag = if change == StreamChange::Opened { peer.0 } else { reset.unwrap_or(0) };
+                Record { kind, flags, subject: stream.0, peer: peer.0, tag, ..Record::default() }
             }
             Event::OpDone { op, tag, peer, code, detail } => {
                 let data = match (code, peer) {

@@ -90,6 +90,16 @@ pub unsafe extern "C" fn setowire_event_topic(event: *const setowire_event) -> u
     guard_value("setowire_event_topic", 0, || unsafe { read(event, |event| event.topic()) })
 }
 
+/// The id of the stream that a STREAM, STREAM_READABLE, STREAM_WRITABLE or STREAM_CLOSED event is about; 0: another kind.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_stream(event: *const setowire_event) -> u64 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_stream", 0, || unsafe { read(event, |event| event.stream()) })
+}
+
 /// The id of the operation that an OP_DONE event ends; 0: another kind, or a send.
 ///
 /// @param event  The event. NULL: 0 is returned.
@@ -100,7 +110,8 @@ pub unsafe extern "C" fn setowire_event_op(event: *const setowire_event) -> u64 
     guard_value("setowire_event_op", 0, || unsafe { read(event, |event| event.operation()) })
 }
 
-/// The tag that the caller gave to the operation an OP_DONE event ends; 0: none, or another kind.
+/// The tag that the caller gave to the operation an OP_DONE event ends, or the code of the reset of a STREAM_CLOSED
+/// event with SETOWIRE_STREAM_RESET; 0: none, or another kind.
 ///
 /// @param event  The event. NULL: 0 is returned.
 /// @since 0.1.0
@@ -120,7 +131,8 @@ pub unsafe extern "C" fn setowire_event_code(event: *const setowire_event) -> i3
     guard_value("setowire_event_code", 0, || unsafe { read(event, |event| event.record.code) })
 }
 
-/// The flags of an event: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST. Ignore bits you do not know.
+/// The flags of an event: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST, SETOWIRE_STREAM_RESET. Ignore bits you do
+/// not know.
 ///
 /// @param event  The event. NULL: 0 is returned.
 /// @since 0.1.0
@@ -146,7 +158,7 @@ pub unsafe extern "C" fn setowire_event_author(event: *const setowire_event) -> 
     })
 }
 
-/// The data of an event: a message's bytes, or UTF-8 text (JSON, or what went wrong), which a zero byte follows that
+/// The data of an event: the bytes of a message or datagram, or UTF-8 text (JSON, or what went wrong), which a zero byte follows that
 /// does not count.
 ///
 /// @param event  The event. NULL: NULL is returned.
@@ -187,8 +199,9 @@ pub unsafe extern "C" fn setowire_event_fd(swarm: *mut setowire_swarm, fd: *mut 
 
 /// Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
 /// zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
-/// at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of OP_DONE the operation, 0 for a send; else 0),
-/// u64 tag at 24 (of a broadcast its topic), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
+/// at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of the STREAM events the stream; of OP_DONE the
+/// operation, 0 for a send; else 0), u64 tag at 24 (of OP_DONE the caller's; of a broadcast its topic; of STREAM the peer
+/// that opened it; of STREAM_CLOSED the code of the peer's reset), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
 /// SETOWIRE_MESSAGE_BROADCAST the author's 32 bytes (zeros: nobody signed it) are at 40 and the data at 72. Skip by
 /// record_len what you do not know.
 ///
@@ -267,8 +280,13 @@ impl EventObject {
         if self.record.kind == kind::MESSAGE { self.record.tag } else { 0 }
     }
 
+    fn stream(&self) -> u64 {
+        let streams = kind::STREAM..=kind::STREAM_CLOSED;
+        if streams.contains(&self.record.kind) { self.record.subject } else { 0 }
+    }
+
     fn tag(&self) -> u64 {
-        if self.record.kind == kind::OP_DONE { self.record.tag } else { 0 }
+        if matches!(self.record.kind, kind::OP_DONE | kind::STREAM_CLOSED) { self.record.tag } else { 0 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `setowire_peer_*`: messages to one peer, and what is known of it.
+//! `setowire_peer_*`: messages and datagrams to one peer, and what is known of it.
 //!
 //! Peers are ids: one that left is `NOT_FOUND`, and no id is used twice.
 
@@ -69,6 +69,33 @@ pub unsafe extern "C" fn setowire_peer_send_owned(
     guard("setowire_peer_send_owned", move || {
         // SAFETY: the header asks for `len` readable bytes, until they are released.
         unsafe { send(swarm, peer, lent.data(), len, tag) }
+    })
+}
+
+/// Sends a datagram to a peer over a modern session: it leaves soon and once, in no order with anything else, and is lost
+/// where the network loses it.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param peer   The peer's id.
+/// @param data   The datagram. NULL only with `len` 0. Copied.
+/// @param len    Its bytes, at most 1,150.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_NOT_SUPPORTED (its session is
+///         p2p-v12), SETOWIRE_ERR_WOULD_BLOCK (too many wait: a WRITABLE event of this peer follows),
+///         SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_peer_send_datagram(
+    swarm: *mut setowire_swarm,
+    peer: u64,
+    data: *const u8,
+    len: usize,
+) -> i32 {
+    guard("setowire_peer_send_datagram", || {
+        let swarm = handle::get(swarm)?;
+        check_message(len)?;
+        // SAFETY: the header asks for `len` readable bytes.
+        swarm.send_datagram(PeerId(peer), unsafe { pointer::bytes(data, len, "data")? })?;
+        Ok(0)
     })
 }
 

@@ -10,7 +10,7 @@ use super::pointer::{self, Out, OutList};
 use super::types::EventObject;
 use super::user_data::UserData;
 use super::{
-    setowire_config, setowire_destroy_cb, setowire_event_cb, setowire_swarm, setowire_swarm_counters,
+    SETOWIRE_NO_TIMEOUT, setowire_config, setowire_destroy_cb, setowire_event_cb, setowire_swarm, setowire_swarm_counters,
     setowire_swarm_details,
 };
 use crate::config::{Config, limits};
@@ -173,12 +173,40 @@ pub unsafe extern "C" fn setowire_swarm_connect(
         let swarm = handle::get(swarm)?;
         // SAFETY: the header asks for text that ends with a zero byte.
         let addr = unsafe { pointer::text(addr, "addr")? };
-        let timeout = match timeout_ms {
-            0 => None,
-            u32::MAX => Some(Duration::MAX),
-            ms => Some(Duration::from_millis(ms.into())),
-        };
-        op.set(swarm.connect(addr, None, timeout, tag)?.0);
+        op.set(swarm.connect(addr, None, time_limit(timeout_ms), tag)?.0);
+        Ok(0)
+    })
+}
+
+/// Dials the peer with this key at an address, over a modern session alone: whoever else answers there learns nothing of
+/// this swarm, and the operation fails. Otherwise as setowire_swarm_connect().
+///
+/// @param swarm       The swarm; not NULL.
+/// @param addr        `host:port` or `[IPv6]:port`; not NULL. Copied.
+/// @param key         The 32 bytes of its Ed25519 key; not NULL. Copied.
+/// @param key_len     32.
+/// @param timeout_ms  As for setowire_swarm_connect().
+/// @param tag         A number of the caller's that the event repeats.
+/// @param op          Where the operation's id is written, 0 on failure. Not NULL.
+/// @return As for setowire_swarm_connect(). The event's code may also be SETOWIRE_ERR_BAD_KEY.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_swarm_connect_key(
+    swarm: *mut setowire_swarm,
+    addr: *const c_char,
+    key: *const u8,
+    key_len: usize,
+    timeout_ms: u32,
+    tag: u64,
+    op: *mut u64,
+) -> i32 {
+    guard("setowire_swarm_connect_key", || {
+        // SAFETY: the header asks for a place for a number.
+        let mut op = unsafe { Out::new(op, 0, "op")? };
+        let swarm = handle::get(swarm)?;
+        // SAFETY: the header asks for text that ends with a zero byte, and for `key_len` readable bytes.
+        let (addr, key) = unsafe { (pointer::text(addr, "addr")?, pointer::array(key, key_len, "key")?) };
+        op.set(swarm.connect(addr, Some(key), time_limit(timeout_ms), tag)?.0);
         Ok(0)
     })
 }
@@ -321,6 +349,14 @@ pub extern "C" fn setowire_swarm_network_changed(swarm: *mut setowire_swarm) -> 
         handle::get(swarm)?.network_changed();
         Ok(0)
     })
+}
+
+fn time_limit(timeout_ms: u32) -> Option<Duration> {
+    match timeout_ms {
+        0 => None,
+        SETOWIRE_NO_TIMEOUT => Some(Duration::MAX),
+        ms => Some(Duration::from_millis(ms.into())),
+    }
 }
 
 /// Refuses a message that no peer could take, before its memory is touched.

@@ -1,4 +1,4 @@
-//! `setowire_swarm_join`, `_leave`, `_topics` and `setowire_topic_*`.
+//! `setowire_swarm_join`, `_join_private`, `_leave`, `_topics` and `setowire_topic_*`.
 //!
 //! A join makes a session of the topic, named by an id; a topic joined twice has two and is
 //! left when both are closed.
@@ -8,6 +8,7 @@ use super::handle;
 use super::pointer::{self, Out, OutList};
 use super::setowire_swarm;
 use crate::node::TopicId;
+use zeroize::Zeroizing;
 
 /// Joins a topic: finds its other members and is found by them. Topics do not separate: every connected peer gets every
 /// broadcast, because messages carry no topic in p2p-v12.
@@ -16,7 +17,7 @@ use crate::node::TopicId;
 /// @param topic     32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
 /// @param len       32.
 /// @param topic_id  Where the id of this session is written, 0 on failure. Not NULL.
-/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_REFUSED (too many topics), SETOWIRE_ERR_CLOSED,
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (too many topics; leave one), SETOWIRE_ERR_CLOSED,
 ///         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -37,7 +38,40 @@ pub unsafe extern "C" fn setowire_swarm_join(
     })
 }
 
-/// Leaves a topic: ends all its sessions. Connected peers stay.
+/// Joins a private topic: only those who know its secret too find its members, or learn that this swarm is one. It is
+/// another topic than the one of the same 32 bytes without the secret, or with another. Only modern sessions carry it.
+///
+/// @param swarm       The swarm; not NULL.
+/// @param topic       32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
+/// @param len         32.
+/// @param secret      32 random bytes that all members have; not NULL. Copied, and wiped when the topic is left.
+/// @param secret_len  32.
+/// @param topic_id    Where the id of this session is written, 0 on failure. Not NULL.
+/// @return As for setowire_swarm_join().
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_swarm_join_private(
+    swarm: *mut setowire_swarm,
+    topic: *const u8,
+    len: usize,
+    secret: *const u8,
+    secret_len: usize,
+    topic_id: *mut u64,
+) -> i32 {
+    guard("setowire_swarm_join_private", || {
+        // SAFETY: the header asks for a place for a number.
+        let mut topic_id = unsafe { Out::new(topic_id, 0, "topic_id")? };
+        let swarm = handle::get(swarm)?;
+        // SAFETY: the header asks for `len` and `secret_len` readable bytes.
+        let (topic, secret) =
+            unsafe { (pointer::array(topic, len, "topic")?, pointer::array(secret, secret_len, "secret")?) };
+        let secret = Zeroizing::new(secret);
+        topic_id.set(swarm.join(topic, Some(*secret))?.0);
+        Ok(0)
+    })
+}
+
+/// Leaves a topic: ends all its sessions, those with a secret too. Connected peers stay.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param topic  32 bytes; not NULL.

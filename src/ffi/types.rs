@@ -7,7 +7,7 @@
 use super::pointer::{Opaque, Sized32};
 use crate::config::Config;
 use crate::event::{Record, kind};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::ffi::{c_char, c_void};
 
 /// The settings of a swarm to be made. Belongs to one thread at a time.
@@ -46,7 +46,9 @@ impl EventObject {
     /// Text is followed by a zero byte that does not count.
     pub(super) fn new(mut record: Record, owned: bool) -> EventObject {
         let len = record.data.len();
-        if record.kind != kind::MESSAGE {
+        if record.data.is_empty() {
+            record.data = Bytes::from_static(&[0]);
+        } else if !matches!(record.kind, kind::MESSAGE | kind::DATAGRAM) {
             let mut text = BytesMut::with_capacity(len.saturating_add(1));
             text.extend_from_slice(&record.data);
             text.extend_from_slice(&[0]);
@@ -105,6 +107,19 @@ pub const SETOWIRE_EVENT_OP_DONE: u16 = 6;
 pub const SETOWIRE_EVENT_PEERS: u16 = 7;
 /// Messages were dropped here because the queue was full. Data: {"messages":N,"total":M}.
 pub const SETOWIRE_EVENT_LOST: u16 = 8;
+/// A datagram of a peer. Data: its bytes, at most 1,150.
+pub const SETOWIRE_EVENT_DATAGRAM: u16 = 9;
+/// A peer opened a stream: setowire_event_stream(). The first event about it. No data.
+pub const SETOWIRE_EVENT_STREAM: u16 = 10;
+/// A setowire_stream_read() that found nothing, or less than it had room for, may find more now, or the end. It comes
+/// once for each such call, and for a stream that was opened, by either side, as if one had been made. No data.
+pub const SETOWIRE_EVENT_STREAM_READABLE: u16 = 11;
+/// A setowire_stream_write() that did not take everything may take more now, or tells that the peer stopped reading. It
+/// comes once for each such call. No data.
+pub const SETOWIRE_EVENT_STREAM_WRITABLE: u16 = 12;
+/// A stream is done in both directions, or its peer is gone. The last event about it, and its id is not known any more.
+/// Flags: SETOWIRE_STREAM_RESET. No data.
+pub const SETOWIRE_EVENT_STREAM_CLOSED: u16 = 13;
 /// The swarm ended. Its last event, and never masked. Code: 0, or SETOWIRE_ERR_INTERNAL or _PANIC, then with the reason
 /// as data.
 pub const SETOWIRE_EVENT_CLOSED: u16 = 63;
@@ -116,6 +131,15 @@ pub const SETOWIRE_MESSAGE_CLEAR: u32 = 1;
 /// Flag of a MESSAGE: it was sent to a topic, setowire_event_topic(), by setowire_event_author(). The peer is the one
 /// that passed it on.
 pub const SETOWIRE_MESSAGE_BROADCAST: u32 = 2;
+/// Flag of a STREAM_CLOSED: the peer reset its direction; setowire_event_tag() is the code it gave.
+pub const SETOWIRE_STREAM_RESET: u32 = 4;
+
+/// End of a stream's incoming direction: none yet, more may come.
+pub const SETOWIRE_END_NONE: u32 = 0;
+/// End of a stream's incoming direction: the peer finished, and everything it wrote has been read.
+pub const SETOWIRE_END_FINISHED: u32 = 1;
+/// End of a stream's incoming direction: the peer gave up, and what it wrote may be missing in part.
+pub const SETOWIRE_END_RESET: u32 = 2;
 
 /// Time limit of a connect or a wait: none.
 pub const SETOWIRE_NO_TIMEOUT: u32 = 0xFFFF_FFFF;

@@ -10,11 +10,12 @@
 use crate::config::Config;
 use crate::crypto::identity::Identity;
 use crate::error::{Code, Error, Result};
-use crate::node::{Node, NodeInfo, Now, OpId, PeerId, PeerInfo, Stats, Topic, TopicId};
+use crate::node::{Node, NodeInfo, Now, OpId, PeerId, PeerInfo, Stats, StreamId, StreamRead, Topic, TopicId};
 use crate::queue::EventQueue;
 use crate::runtime::driver::Driver;
 use crate::runtime::shared::{IoStats, Shared};
 use crate::runtime::{clock, thread, udp};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -109,6 +110,51 @@ impl Swarm {
     /// Queues a message to all connected peers and returns their number.
     pub fn broadcast(&self, data: &[u8]) -> Result<usize> {
         self.change(|node, now| node.broadcast(now, data))?
+    }
+
+    /// Sends a datagram to one peer over a modern session: it leaves soon, once, and may be lost.
+    pub fn send_datagram(&self, peer: PeerId, data: &[u8]) -> Result<()> {
+        self.change(|node, _| node.send_datagram(peer, data))?
+    }
+
+    /// Opens a stream to a peer over a modern session.
+    pub fn open_stream(&self, peer: PeerId) -> Result<StreamId> {
+        self.change(|node, _| node.open_stream(peer))?
+    }
+
+    /// Writes to a stream; how many bytes were taken. None of some: `WouldBlock`.
+    pub fn write_stream(&self, stream: StreamId, data: &[u8]) -> Result<usize> {
+        self.change(|node, _| node.write_stream(stream, data))?
+    }
+
+    /// Hands up to `most` bytes of a stream to `take`, under the node's lock. Nothing there: `WouldBlock`.
+    pub fn read_stream(&self, stream: StreamId, most: usize, take: impl FnMut(Bytes)) -> Result<StreamRead> {
+        self.change(|node, _| node.read_stream(stream, most, take))?
+    }
+
+    /// Ends our direction of a stream behind what was written.
+    pub fn finish_stream(&self, stream: StreamId) -> Result<()> {
+        self.change(|node, _| node.finish_stream(stream))?
+    }
+
+    /// Gives up our direction of a stream.
+    pub fn reset_stream(&self, stream: StreamId, code: u32) -> Result<()> {
+        self.change(|node, _| node.reset_stream(stream, code))?
+    }
+
+    /// Wants nothing more of the peer's direction of a stream.
+    pub fn stop_stream(&self, stream: StreamId, code: u32) -> Result<()> {
+        self.change(|node, _| node.stop_stream(stream, code))?
+    }
+
+    /// Which of several streams goes first.
+    pub fn set_stream_priority(&self, stream: StreamId, priority: i32) -> Result<()> {
+        self.change(|node, _| node.set_stream_priority(stream, priority))?
+    }
+
+    /// The peer at the other end of a stream.
+    pub fn stream_peer(&self, stream: StreamId) -> Result<PeerId> {
+        self.shared.with_node(|node, _| node.stream_peer(stream))?
     }
 
     /// Ends the connection to a peer.
