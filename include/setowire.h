@@ -168,6 +168,12 @@ extern "C" {
 /** The message is larger than this peer can take. */
 #define SETOWIRE_ERR_TOO_LARGE (-300)
 
+/** The other side broke the protocol, or says that we did. */
+#define SETOWIRE_ERR_PROTOCOL (-301)
+
+/** The session with this peer has no such thing (datagrams and streams over p2p-v12). */
+#define SETOWIRE_ERR_NOT_SUPPORTED (-302)
+
 /**
  * Copies the text of the last call that failed on this thread. A call that succeeds leaves it alone.
  *
@@ -270,6 +276,30 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
 /** Messages were dropped here because the queue was full. Data: {"messages":N,"total":M}. */
 #define SETOWIRE_EVENT_LOST 8
 
+/** A datagram of a peer. Data: its bytes, at most 1,150. */
+#define SETOWIRE_EVENT_DATAGRAM 9
+
+/** A peer opened a stream: setowire_event_stream(). The first event about it. No data. */
+#define SETOWIRE_EVENT_STREAM 10
+
+/**
+ * A setowire_stream_read() that found nothing, or less than it had room for, may find more now, or the end. It comes
+ * once for each such call, and for a stream that was opened, by either side, as if one had been made. No data.
+ */
+#define SETOWIRE_EVENT_STREAM_READABLE 11
+
+/**
+ * A setowire_stream_write() that did not take everything may take more now, or tells that the peer stopped reading. It
+ * comes once for each such call. No data.
+ */
+#define SETOWIRE_EVENT_STREAM_WRITABLE 12
+
+/**
+ * A stream is done in both directions, or its peer is gone. The last event about it, and its id is not known any more.
+ * Flags: SETOWIRE_STREAM_RESET. No data.
+ */
+#define SETOWIRE_EVENT_STREAM_CLOSED 13
+
 /**
  * The swarm ended. Its last event, and never masked. Code: 0, or SETOWIRE_ERR_INTERNAL or _PANIC, then with the reason
  * as data.
@@ -288,11 +318,32 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
  */
 #define SETOWIRE_MESSAGE_BROADCAST 2
 
+/** Flag of a STREAM_CLOSED: the peer reset its direction; setowire_event_tag() is the code it gave. */
+#define SETOWIRE_STREAM_RESET 4
+
+/** End of a stream's incoming direction: none yet, more may come. */
+#define SETOWIRE_END_NONE 0
+
+/** End of a stream's incoming direction: the peer finished, and everything it wrote has been read. */
+#define SETOWIRE_END_FINISHED 1
+
+/** End of a stream's incoming direction: the peer gave up, and what it wrote may be missing in part. */
+#define SETOWIRE_END_RESET 2
+
 /** Time limit of a connect or a wait: none. */
 #define SETOWIRE_NO_TIMEOUT 4294967295
 
 /** Session of a peer: the protocol of the older packages. */
 #define SETOWIRE_SESSION_P2P_V12 1
+
+/** Session of a peer: that of this library, TLS 1.3 over QUIC. */
+#define SETOWIRE_SESSION_SETOWIRE_13 2
+
+/** What a session is sealed with: ChaCha20-Poly1305. */
+#define SETOWIRE_SUITE_CHACHA20_POLY1305 1
+
+/** What a session is sealed with: AES-128-GCM. */
+#define SETOWIRE_SUITE_AES_128_GCM 2
 
 /** Source of a peer: it dialled us. */
 #define SETOWIRE_SOURCE_INCOMING 1
@@ -473,7 +524,7 @@ typedef struct setowire_peer_details {
     uint8_t key[32];
     /** Its id in the older packages; zero if `has_legacy_id` is false. */
     uint8_t legacy_id[20];
-    /** Whether `key` is known. Not in p2p-v12: no peer of this version has one. */
+    /** Whether `key` is known: always over a modern session, which proves it, and never over p2p-v12. */
     bool has_key;
     /** Whether `legacy_id` is known. */
     bool has_legacy_id;
@@ -487,8 +538,12 @@ typedef struct setowire_peer_details {
     uint8_t source;
     /** SETOWIRE_FAMILY_*. */
     uint8_t family;
+    /** The connection was asked for by address or key, by one of the two, and needs no topic. */
+    bool is_explicit;
+    /** SETOWIRE_SUITE_*. */
+    uint8_t suite;
     /** 0. */
-    uint8_t reserved[5];
+    uint8_t reserved[3];
 } setowire_peer_details;
 
 /* ---- Config: the settings of a swarm --------------------------------------------------------------------- */
@@ -768,6 +823,29 @@ int32_t setowire_swarm_connect(setowire_swarm *swarm,
                                uint64_t *op);
 
 /**
+ * Dials the peer with this key at an address, over a modern session alone: whoever else answers there learns nothing of
+ * this swarm, and the operation fails. Otherwise as setowire_swarm_connect().
+ *
+ * @param swarm       The swarm; not NULL.
+ * @param addr        `host:port` or `[IPv6]:port`; not NULL. Copied.
+ * @param key         The 32 bytes of its Ed25519 key; not NULL. Copied.
+ * @param key_len     32.
+ * @param timeout_ms  As for setowire_swarm_connect().
+ * @param tag         A number of the caller's that the event repeats.
+ * @param op          Where the operation's id is written, 0 on failure. Not NULL.
+ * @return As for setowire_swarm_connect(). The event's code may also be SETOWIRE_ERR_BAD_KEY.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_connect_key(setowire_swarm *swarm,
+                                   const char *addr,
+                                   const uint8_t *key,
+                                   size_t key_len,
+                                   uint32_t timeout_ms,
+                                   uint64_t tag,
+                                   uint64_t *op);
+
+/**
  * Asks for the end of an operation. Its OP_DONE event still comes, with SETOWIRE_ERR_CANCELLED, or with success if
  * that was faster.
  *
@@ -782,12 +860,13 @@ int32_t setowire_op_cancel(setowire_swarm *swarm,
                            uint64_t op);
 
 /**
- * Sends a message to all connected peers, whichever topic they were met by. A peer whose queue is full or that cannot
- * take so much is left out and not counted; a WRITABLE event follows for one whose queue was full.
+ * Sends a message to the members of all public topics that are joined, as setowire_topic_broadcast() does, to peers that
+ * were met without a topic, and to all peers of p2p-v12. A peer whose queue is full or that cannot take so much is left
+ * out and not counted; a WRITABLE event follows for one whose queue was full.
  *
  * @param swarm  The swarm; not NULL.
  * @param data   The message. NULL only with `len` 0. Copied.
- * @param len    Its bytes, at most 65,474; peers of the old Rust package take 4,063.
+ * @param len    Its bytes, at most 1,048,576; peers of p2p-v12 take 65,474, those of the old Rust package 4,063.
  * @return The number of peers it was queued for, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_TOO_LARGE,
  *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
@@ -856,7 +935,7 @@ int32_t setowire_swarm_network_changed(setowire_swarm *swarm);
  * @param topic     32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
  * @param len       32.
  * @param topic_id  Where the id of this session is written, 0 on failure. Not NULL.
- * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_REFUSED (too many topics), SETOWIRE_ERR_CLOSED,
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (too many topics; leave one), SETOWIRE_ERR_CLOSED,
  *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
@@ -867,7 +946,28 @@ int32_t setowire_swarm_join(setowire_swarm *swarm,
                             uint64_t *topic_id);
 
 /**
- * Leaves a topic: ends all its sessions. Connected peers stay.
+ * Joins a private topic: only those who know its secret too find its members, or learn that this swarm is one. It is
+ * another topic than the one of the same 32 bytes without the secret, or with another. Only modern sessions carry it.
+ *
+ * @param swarm       The swarm; not NULL.
+ * @param topic       32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
+ * @param len         32.
+ * @param secret      32 random bytes that all members have; not NULL. Copied, and wiped when the topic is left.
+ * @param secret_len  32.
+ * @param topic_id    Where the id of this session is written, 0 on failure. Not NULL.
+ * @return As for setowire_swarm_join().
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_join_private(setowire_swarm *swarm,
+                                    const uint8_t *topic,
+                                    size_t len,
+                                    const uint8_t *secret,
+                                    size_t secret_len,
+                                    uint64_t *topic_id);
+
+/**
+ * Leaves a topic: ends all its sessions, those with a secret too. Connected peers stay.
  *
  * @param swarm  The swarm; not NULL.
  * @param topic  32 bytes; not NULL.
@@ -888,6 +988,25 @@ SETOWIRE_API int32_t setowire_swarm_leave(setowire_swarm *swarm, const uint8_t *
  * @since 0.1.0
  */
 SETOWIRE_API int32_t setowire_topic_close(setowire_swarm *swarm, uint64_t topic_id);
+
+/**
+ * Sends a message to the members of a topic. Those with modern sessions pass it on to each other, so that it reaches
+ * members that are not connected to this swarm, and know its author; peers of p2p-v12 tell no topic, and all of them get
+ * what is sent to one that is not private.
+ *
+ * @param swarm     The swarm; not NULL.
+ * @param topic_id  The id that setowire_swarm_join() or setowire_swarm_join_private() wrote.
+ * @param data      The message. NULL only with `len` 0. Copied.
+ * @param len       Its bytes, at most 1,048,576; with p2p-v12 peers alone 65,474.
+ * @return The number of peers it went to, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (it is not joined),
+ *         SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_topic_broadcast(setowire_swarm *swarm,
+                                 uint64_t topic_id,
+                                 const uint8_t *data,
+                                 size_t len);
 
 /**
  * Lists the sessions of topics.
@@ -950,6 +1069,25 @@ int32_t setowire_peer_send_owned(setowire_swarm *swarm,
                                  void *user_data);
 
 /**
+ * Sends a datagram to a peer over a modern session: it leaves soon and once, in no order with anything else, and is lost
+ * where the network loses it.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param peer   The peer's id.
+ * @param data   The datagram. NULL only with `len` 0. Copied.
+ * @param len    Its bytes, at most 1,150.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_NOT_SUPPORTED (its session is
+ *         p2p-v12), SETOWIRE_ERR_WOULD_BLOCK (too many wait: a WRITABLE event of this peer follows),
+ *         SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_peer_send_datagram(setowire_swarm *swarm,
+                                    uint64_t peer,
+                                    const uint8_t *data,
+                                    size_t len);
+
+/**
  * Tells how many bytes are queued to a peer and not yet sent.
  *
  * @param swarm  The swarm; not NULL.
@@ -994,6 +1132,26 @@ int32_t setowire_peer_address(setowire_swarm *swarm,
                               size_t cap);
 
 /**
+ * Lists the sessions of topics that a peer has joined too and proved to know: of each topic the oldest. Over p2p-v12
+ * there are none, because nobody can know.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param peer   The peer's id.
+ * @param ids    Where up to `cap` ids are written. NULL only with `cap` 0.
+ * @param cap    Ids that fit there.
+ * @param count  Where the number of all is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_peer_topics(setowire_swarm *swarm,
+                             uint64_t peer,
+                             uint64_t *ids,
+                             size_t cap,
+                             size_t *count);
+
+/**
  * Ends the connection to a peer. Its DISCONNECTION event follows.
  *
  * @param swarm  The swarm; not NULL.
@@ -1003,6 +1161,141 @@ int32_t setowire_peer_address(setowire_swarm *swarm,
  * @since 0.1.0
  */
 SETOWIRE_API int32_t setowire_peer_close(setowire_swarm *swarm, uint64_t peer);
+
+/* ---- Streams: bytes to and from one peer ----------------------------------------------------------------- */
+
+/**
+ * Opens a stream to a peer. It is told with a STREAM event, also before anything was written. Both sides may write
+ * and read at once, and each direction ends by itself.
+ *
+ * @param swarm   The swarm; not NULL.
+ * @param peer    The peer's id.
+ * @param stream  Where the stream's id is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_NOT_SUPPORTED (its session is
+ *         p2p-v12), SETOWIRE_ERR_WOULD_BLOCK (too many are open: a WRITABLE event of this peer follows),
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_stream_open(setowire_swarm *swarm,
+                             uint64_t peer,
+                             uint64_t *stream);
+
+/**
+ * Writes to a stream: takes as much as there is room for. When it took less than all, a STREAM_WRITABLE event follows,
+ * once. Several threads may write, but a write is taken in one piece only as far as it is taken.
+ *
+ * @param swarm    The swarm; not NULL.
+ * @param stream   The stream's id.
+ * @param data     The bytes. NULL only with `len` 0. Copied.
+ * @param len      Their number.
+ * @param written  Where the number of bytes taken is written, 0 on failure. Not NULL.
+ * @return 0 (also if only some were taken), or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (none were taken),
+ *         SETOWIRE_ERR_NOT_FOUND (the stream is done, or its peer left), SETOWIRE_ERR_CLOSED (it was finished or reset
+ *         here, or the peer stopped reading), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_stream_write(setowire_swarm *swarm,
+                              uint64_t stream,
+                              const uint8_t *data,
+                              size_t len,
+                              size_t *written);
+
+/**
+ * Reads from a stream: copies what is there, as much as fits. When it found less than fits, a STREAM_READABLE event
+ * follows, once. What is not read stays with the peer once the stream's window is full: it can write no more.
+ *
+ * @param swarm   The swarm; not NULL.
+ * @param stream  The stream's id.
+ * @param buf     Where the bytes are written; not NULL.
+ * @param cap     Bytes of `buf`, at least 1.
+ * @param read    Where the number of bytes is written, 0 on failure. Not NULL.
+ * @param end     Where SETOWIRE_END_NONE, _FINISHED or _RESET is written, NONE on failure. Not NULL. The end is told once,
+ *                perhaps together with the last bytes; after it there is nothing to read.
+ * @param code    Where the code of the peer's reset is written, 0 if there is none. NULL: not wanted.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (nothing is there), SETOWIRE_ERR_NOT_FOUND (the stream is
+ *         done, or its peer left), SETOWIRE_ERR_CLOSED (the end was told, or reading was stopped here),
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_stream_read(setowire_swarm *swarm,
+                             uint64_t stream,
+                             uint8_t *buf,
+                             size_t cap,
+                             size_t *read,
+                             uint32_t *end,
+                             uint64_t *code);
+
+/**
+ * Ends our direction of a stream: the peer reads what was written, then the end. Reading goes on.
+ *
+ * @param swarm   The swarm; not NULL.
+ * @param stream  The stream's id.
+ * @return 0 (also if it was finished before), or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED (it
+ *         was reset, or the peer stopped reading), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_stream_finish(setowire_swarm *swarm,
+                               uint64_t stream);
+
+/**
+ * Gives up our direction of a stream: what was written and not yet read is thrown away, and the peer reads a reset with
+ * this code. Reading goes on.
+ *
+ * @param swarm   The swarm; not NULL.
+ * @param stream  The stream's id.
+ * @param code    What the peer is told; the application gives it a meaning.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_stream_reset(setowire_swarm *swarm,
+                              uint64_t stream,
+                              uint32_t code);
+
+/**
+ * Wants nothing more of the peer's direction of a stream: what came and was not read is thrown away, and the peer's
+ * writes fail. Writing goes on.
+ *
+ * @param swarm   The swarm; not NULL.
+ * @param stream  The stream's id.
+ * @param code    What the peer is told; the application gives it a meaning.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_stream_stop(setowire_swarm *swarm,
+                             uint64_t stream,
+                             uint32_t code);
+
+/**
+ * Says which of the streams to a peer goes first when they compete; those of the same priority share.
+ *
+ * @param swarm     The swarm; not NULL.
+ * @param stream    The stream's id.
+ * @param priority  Higher goes first, 0 at first. Messages have 1, and more than that counts as 1.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED (our direction is done),
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_stream_set_priority(setowire_swarm *swarm, uint64_t stream, int32_t priority);
+
+/**
+ * Tells the peer at the other end of a stream.
+ *
+ * @param swarm   The swarm; not NULL.
+ * @param stream  The stream's id.
+ * @param peer    Where the peer's id is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_stream_peer(setowire_swarm *swarm, uint64_t stream, uint64_t *peer);
 
 /* ---- Events: looking at them, and reading the queue without a callback ----------------------------------- */
 
@@ -1061,6 +1354,15 @@ SETOWIRE_API uint64_t setowire_event_peer(const setowire_event *event);
 SETOWIRE_API uint64_t setowire_event_topic(const setowire_event *event);
 
 /**
+ * The id of the stream that a STREAM, STREAM_READABLE, STREAM_WRITABLE or STREAM_CLOSED event is about; 0: another kind.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+uint64_t setowire_event_stream(const setowire_event *event);
+
+/**
  * The id of the operation that an OP_DONE event ends; 0: another kind, or a send.
  *
  * @param event  The event. NULL: 0 is returned.
@@ -1069,12 +1371,14 @@ SETOWIRE_API uint64_t setowire_event_topic(const setowire_event *event);
 SETOWIRE_API uint64_t setowire_event_op(const setowire_event *event);
 
 /**
- * The tag that the caller gave to the operation an OP_DONE event ends; 0: none, or another kind.
+ * The tag that the caller gave to the operation an OP_DONE event ends, or the code of the reset of a STREAM_CLOSED
+ * event with SETOWIRE_STREAM_RESET; 0: none, or another kind.
  *
  * @param event  The event. NULL: 0 is returned.
  * @since 0.1.0
  */
-SETOWIRE_API uint64_t setowire_event_tag(const setowire_event *event);
+SETOWIRE_API
+uint64_t setowire_event_tag(const setowire_event *event);
 
 /**
  * The code of an OP_DONE, DISCONNECTION or CLOSED event: 0, or SETOWIRE_ERR_*.
@@ -1085,12 +1389,14 @@ SETOWIRE_API uint64_t setowire_event_tag(const setowire_event *event);
 SETOWIRE_API int32_t setowire_event_code(const setowire_event *event);
 
 /**
- * The flags of an event: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST. Ignore bits you do not know.
+ * The flags of an event: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST, SETOWIRE_STREAM_RESET. Ignore bits you do
+ * not know.
  *
  * @param event  The event. NULL: 0 is returned.
  * @since 0.1.0
  */
-SETOWIRE_API uint32_t setowire_event_flags(const setowire_event *event);
+SETOWIRE_API
+uint32_t setowire_event_flags(const setowire_event *event);
 
 /**
  * The key of who wrote a MESSAGE with SETOWIRE_MESSAGE_BROADCAST, and signed it.
@@ -1104,7 +1410,7 @@ SETOWIRE_API
 const uint8_t *setowire_event_author(const setowire_event *event);
 
 /**
- * The data of an event: a message's bytes, or UTF-8 text (JSON, or what went wrong), which a zero byte follows that
+ * The data of an event: the bytes of a message or datagram, or UTF-8 text (JSON, or what went wrong), which a zero byte follows that
  * does not count.
  *
  * @param event  The event. NULL: NULL is returned.
@@ -1133,8 +1439,9 @@ int32_t setowire_event_fd(setowire_swarm *swarm,
 /**
  * Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
  * zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
- * at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of OP_DONE the operation, 0 for a send; else 0),
- * u64 tag at 24 (of a broadcast its topic), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
+ * at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of the STREAM events the stream; of OP_DONE the
+ * operation, 0 for a send; else 0), u64 tag at 24 (of OP_DONE the caller's; of a broadcast its topic; of STREAM the peer
+ * that opened it; of STREAM_CLOSED the code of the peer's reset), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
  * SETOWIRE_MESSAGE_BROADCAST the author's 32 bytes (zeros: nobody signed it) are at 40 and the data at 72. Skip by
  * record_len what you do not know.
  *

@@ -4,17 +4,19 @@
 
 use super::guard::guard;
 use super::handle;
-use super::pointer::{self, Out};
+use super::pointer::{self, Out, OutList};
 use super::swarm::check_message;
 use super::types::{
     SETOWIRE_FAMILY_CPP, SETOWIRE_FAMILY_JS_OR_PYTHON, SETOWIRE_FAMILY_RUST, SETOWIRE_FAMILY_UNKNOWN,
-    SETOWIRE_SESSION_P2P_V12, SETOWIRE_SOURCE_CACHE, SETOWIRE_SOURCE_CONNECT, SETOWIRE_SOURCE_INCOMING,
-    SETOWIRE_SOURCE_LAN, SETOWIRE_SOURCE_PEX, SETOWIRE_SOURCE_RECONNECT, SETOWIRE_SOURCE_SEED,
+    SETOWIRE_SESSION_P2P_V12, SETOWIRE_SESSION_SETOWIRE_13, SETOWIRE_SOURCE_CACHE, SETOWIRE_SOURCE_CONNECT,
+    SETOWIRE_SOURCE_INCOMING, SETOWIRE_SOURCE_LAN, SETOWIRE_SOURCE_PEX, SETOWIRE_SOURCE_RECONNECT,
+    SETOWIRE_SOURCE_SEED, SETOWIRE_SUITE_AES_128_GCM, SETOWIRE_SUITE_CHACHA20_POLY1305,
 };
 use super::{setowire_peer_details, setowire_release_cb, setowire_swarm};
+use crate::crypto::tls::Suite;
 use crate::error::Result;
 use crate::event::micros;
-use crate::node::{Family, PeerId, PeerInfo, Source};
+use crate::node::{Family, PeerId, PeerInfo, Session, Source};
 use std::ffi::{c_char, c_void};
 
 /// Queues a message to a peer. Messages to one peer leave in the order of the calls; one may be lost or come late, see
@@ -194,6 +196,36 @@ pub unsafe extern "C" fn setowire_peer_address(
     })
 }
 
+/// Lists the sessions of topics that a peer has joined too and proved to know: of each topic the oldest. Over p2p-v12
+/// there are none, because nobody can know.
+///
+/// @param swarm  The swarm; not NULL.
+/// @param peer   The peer's id.
+/// @param ids    Where up to `cap` ids are written. NULL only with `cap` 0.
+/// @param cap    Ids that fit there.
+/// @param count  Where the number of all is written, 0 on failure. Not NULL.
+/// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+///         SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_peer_topics(
+    swarm: *mut setowire_swarm,
+    peer: u64,
+    ids: *mut u64,
+    cap: usize,
+    count: *mut usize,
+) -> i32 {
+    guard("setowire_peer_topics", || {
+        // SAFETY: the header asks for a place for a number, and for room for `cap` numbers.
+        let (mut count, mut list) = unsafe { (Out::new(count, 0, "count")?, OutList::new(ids, cap, "ids")?) };
+        let info = handle::get(swarm)?.peer_info(PeerId(peer))?;
+        let topics: Vec<u64> = info.topics.iter().map(|topic| topic.0).collect();
+        list.append(&topics);
+        count.set(topics.len());
+        Ok(0)
+    })
+}
+
 /// Ends the connection to a peer. Its DISCONNECTION event follows.
 ///
 /// @param swarm  The swarm; not NULL.
@@ -228,10 +260,27 @@ fn describe(info: &PeerInfo) -> setowire_peer_details {
         has_legacy_id: info.legacy_id.is_some(),
         confirmed: info.confirmed,
         client: info.client,
-        session: SETOWIRE_SESSION_P2P_V12,
+        session: session(info.session),
         source: source(info.source),
         family: family(info.family),
-        reserved: [0; 5],
+        is_explicit: info.explicit,
+        suite: suite(info.suite),
+        reserved: [0; 3],
+    }
+}
+
+const fn session(session: Session) -> u8 {
+    match session {
+        Session::V12 => SETOWIRE_SESSION_P2P_V12,
+        Session::Quic => SETOWIRE_SESSION_SETOWIRE_13,
+    }
+}
+
+/// p2p-v12, which tells none, always has the same.
+const fn suite(suite: Option<Suite>) -> u8 {
+    match suite {
+        None | Some(Suite::ChaCha20Poly1305) => SETOWIRE_SUITE_CHACHA20_POLY1305,
+        Some(Suite::Aes128Gcm) => SETOWIRE_SUITE_AES_128_GCM,
     }
 }
 

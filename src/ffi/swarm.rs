@@ -10,8 +10,8 @@ use super::pointer::{self, Out, OutList};
 use super::types::EventObject;
 use super::user_data::UserData;
 use super::{
-    SETOWIRE_NO_TIMEOUT, setowire_config, setowire_destroy_cb, setowire_event_cb, setowire_swarm, setowire_swarm_counters,
-    setowire_swarm_details,
+    SETOWIRE_NO_TIMEOUT, setowire_config, setowire_destroy_cb, setowire_event_cb, setowire_swarm,
+    setowire_swarm_counters, setowire_swarm_details,
 };
 use crate::config::{Config, limits};
 use crate::error::{Code, Error, Result};
@@ -22,8 +22,8 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest message of all kinds of peers: one in clear fragments.
-pub(super) const MAX_MESSAGE: usize = limits::V12_FRAG_DATA * limits::V12_FRAG_MAX_TOTAL as usize;
+/// The longest message that any peer may say it takes.
+pub(super) const MAX_MESSAGE: usize = limits::MAX_MESSAGE_HIGH;
 
 /// Makes a swarm and starts it. Its events wait until somebody reads them.
 ///
@@ -227,12 +227,13 @@ pub extern "C" fn setowire_op_cancel(swarm: *mut setowire_swarm, op: u64) -> i32
     })
 }
 
-/// Sends a message to all connected peers, whichever topic they were met by. A peer whose queue is full or that cannot
-/// take so much is left out and not counted; a WRITABLE event follows for one whose queue was full.
+/// Sends a message to the members of all public topics that are joined, as setowire_topic_broadcast() does, to peers that
+/// were met without a topic, and to all peers of p2p-v12. A peer whose queue is full or that cannot take so much is left
+/// out and not counted; a WRITABLE event follows for one whose queue was full.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param data   The message. NULL only with `len` 0. Copied.
-/// @param len    Its bytes, at most 65,474; peers of the old Rust package take 4,063.
+/// @param len    Its bytes, at most 1,048,576; peers of p2p-v12 take 65,474, those of the old Rust package 4,063.
 /// @return The number of peers it was queued for, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_TOO_LARGE,
 ///         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0

@@ -7,6 +7,7 @@ use super::guard::guard;
 use super::handle;
 use super::pointer::{self, Out, OutList};
 use super::setowire_swarm;
+use super::swarm::check_message;
 use crate::node::TopicId;
 use zeroize::Zeroizing;
 
@@ -102,6 +103,33 @@ pub extern "C" fn setowire_topic_close(swarm: *mut setowire_swarm, topic_id: u64
     guard("setowire_topic_close", || {
         handle::get(swarm)?.close_topic(TopicId(topic_id))?;
         Ok(0)
+    })
+}
+
+/// Sends a message to the members of a topic. Those with modern sessions pass it on to each other, so that it reaches
+/// members that are not connected to this swarm, and know its author; peers of p2p-v12 tell no topic, and all of them get
+/// what is sent to one that is not private.
+///
+/// @param swarm     The swarm; not NULL.
+/// @param topic_id  The id that setowire_swarm_join() or setowire_swarm_join_private() wrote.
+/// @param data      The message. NULL only with `len` 0. Copied.
+/// @param len       Its bytes, at most 1,048,576; with p2p-v12 peers alone 65,474.
+/// @return The number of peers it went to, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (it is not joined),
+///         SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_topic_broadcast(
+    swarm: *mut setowire_swarm,
+    topic_id: u64,
+    data: *const u8,
+    len: usize,
+) -> i32 {
+    guard("setowire_topic_broadcast", || {
+        let swarm = handle::get(swarm)?;
+        check_message(len)?;
+        // SAFETY: the header asks for `len` readable bytes.
+        let data = unsafe { pointer::bytes(data, len, "data")? };
+        Ok(i32::try_from(swarm.broadcast_topic(TopicId(topic_id), data)?).unwrap_or(i32::MAX))
     })
 }
 

@@ -146,6 +146,13 @@ pub const SETOWIRE_NO_TIMEOUT: u32 = 0xFFFF_FFFF;
 
 /// Session of a peer: the protocol of the older packages.
 pub const SETOWIRE_SESSION_P2P_V12: u8 = 1;
+/// Session of a peer: that of this library, TLS 1.3 over QUIC.
+pub const SETOWIRE_SESSION_SETOWIRE_13: u8 = 2;
+
+/// What a session is sealed with: ChaCha20-Poly1305.
+pub const SETOWIRE_SUITE_CHACHA20_POLY1305: u8 = 1;
+/// What a session is sealed with: AES-128-GCM.
+pub const SETOWIRE_SUITE_AES_128_GCM: u8 = 2;
 
 /// Source of a peer: it dialled us.
 pub const SETOWIRE_SOURCE_INCOMING: u8 = 1;
@@ -307,7 +314,7 @@ pub struct setowire_peer_details {
     pub key: [u8; 32],
     /// Its id in the older packages; zero if `has_legacy_id` is false.
     pub legacy_id: [u8; 20],
-    /// Whether `key` is known. Not in p2p-v12: no peer of this version has one.
+    /// Whether `key` is known: always over a modern session, which proves it, and never over p2p-v12.
     pub has_key: bool,
     /// Whether `legacy_id` is known.
     pub has_legacy_id: bool,
@@ -321,8 +328,12 @@ pub struct setowire_peer_details {
     pub source: u8,
     /// SETOWIRE_FAMILY_*.
     pub family: u8,
+    /// The connection was asked for by address or key, by one of the two, and needs no topic.
+    pub is_explicit: bool,
+    /// SETOWIRE_SUITE_*.
+    pub suite: u8,
     /// 0.
-    pub reserved: [u8; 5],
+    pub reserved: [u8; 3],
 }
 
 macro_rules! sized {

@@ -112,6 +112,11 @@ impl Swarm {
         self.change(|node, now| node.broadcast(now, data))?
     }
 
+    /// Sends a message to the members of a topic and returns the number of peers it went to.
+    pub fn broadcast_topic(&self, topic: TopicId, data: &[u8]) -> Result<usize> {
+        self.change(|node, now| node.broadcast_topic(now, topic, data))?
+    }
+
     /// Sends a datagram to one peer over a modern session: it leaves soon, once, and may be lost.
     pub fn send_datagram(&self, peer: PeerId, data: &[u8]) -> Result<()> {
         self.change(|node, _| node.send_datagram(peer, data))?

@@ -57,6 +57,7 @@ static void release(void *data, void *user_data) {
 static void every_function(void) {
     uint64_t id = 0;
     size_t number = 0;
+    uint32_t end = 0;
     intptr_t fd = 0;
     uint8_t buffer[64];
     char text[64];
@@ -88,6 +89,7 @@ static void every_function(void) {
     PANICS(setowire_swarm_set_callback, swarm, 0, ignore_event, NULL, destroy);
     CHECK(destroyed == 1);
     PANICS(setowire_swarm_connect, swarm, "127.0.0.1:9", 0, 0, &id);
+    PANICS(setowire_swarm_connect_key, swarm, "127.0.0.1:9", bytes, 32, 0, 0, &id);
     PANICS(setowire_op_cancel, swarm, 1);
     PANICS(setowire_swarm_broadcast, swarm, bytes, 1);
     PANICS(setowire_swarm_peers, swarm, &id, 1, &number);
@@ -95,16 +97,28 @@ static void every_function(void) {
     PANICS(setowire_swarm_stats, swarm, &counters);
     PANICS(setowire_swarm_network_changed, swarm);
     PANICS(setowire_swarm_join, swarm, bytes, 32, &id);
+    PANICS(setowire_swarm_join_private, swarm, bytes, 32, bytes, 32, &id);
     PANICS(setowire_swarm_leave, swarm, bytes, 32);
     PANICS(setowire_topic_close, swarm, 1);
+    PANICS(setowire_topic_broadcast, swarm, 1, bytes, 1);
     PANICS(setowire_swarm_topics, swarm, &id, 1, &number);
     PANICS(setowire_peer_send, swarm, 1, bytes, 1, 0);
     PANICS(setowire_peer_send_owned, swarm, 1, buffer, 1, 0, release, NULL);
     CHECK(released == 1);
+    PANICS(setowire_peer_send_datagram, swarm, 1, bytes, 1);
+    PANICS(setowire_peer_topics, swarm, 1, &id, 1, &number);
     PANICS(setowire_peer_buffered, swarm, 1, &number);
     PANICS(setowire_peer_info, swarm, 1, &peer);
     PANICS(setowire_peer_address, swarm, 1, text, sizeof text);
     PANICS(setowire_peer_close, swarm, 1);
+    PANICS(setowire_stream_open, swarm, 1, &id);
+    PANICS(setowire_stream_write, swarm, 1, bytes, 1, &number);
+    PANICS(setowire_stream_read, swarm, 1, buffer, sizeof buffer, &number, &end, &id);
+    PANICS(setowire_stream_finish, swarm, 1);
+    PANICS(setowire_stream_reset, swarm, 1, 0);
+    PANICS(setowire_stream_stop, swarm, 1, 0);
+    PANICS(setowire_stream_set_priority, swarm, 1, 0);
+    PANICS(setowire_stream_peer, swarm, 1, &id);
     PANICS(setowire_event_next, swarm, &event);
     SURVIVES(setowire_event_free, NULL);
     PANICS(setowire_event_fd, swarm, &fd);
@@ -128,6 +142,7 @@ static void every_function(void) {
     GIVES(setowire_event_seq, (event) == 0);
     GIVES(setowire_event_peer, (event) == 0);
     GIVES(setowire_event_topic, (event) == 0);
+    GIVES(setowire_event_stream, (event) == 0);
     GIVES(setowire_event_op, (event) == 0);
     GIVES(setowire_event_tag, (event) == 0);
     GIVES(setowire_event_code, (event) == 0);
