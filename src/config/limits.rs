@@ -204,6 +204,9 @@ pub const QUIC_DATAGRAM_SEND_BYTES: usize = 1 << 20;
 pub const QUIC_DATAGRAM_RECEIVE_BYTES: usize = 1 << 20;
 /// A connection on which nothing came for so long is gone.
 pub const QUIC_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest QUIC packet that is looked for, bytes: a frame of 9,000 less the headers. Within a host and where a network has
+/// such frames, bulk data costs two thirds of what packets of 1,452 bytes do (measured).
+pub const QUIC_PACKET_BYTES: u16 = 8_952;
 /// Bytes of a handshake that arrive before those in front of them: certificates have 300.
 pub const QUIC_CRYPTO_BYTES: usize = 16 << 10;
 

@@ -9,7 +9,7 @@
 
 use crate::bucket::Bucket;
 use crate::config::limits::{
-    QUIC_ACCEPTS_PER_SECOND, QUIC_CID_BYTES, QUIC_CIDS_PER_CONNECTION, QUIC_FIRST_PACKETS_PER_SECOND,
+    QUIC_ACCEPTS_PER_SECOND, QUIC_CID_BYTES, QUIC_CIDS_PER_CONNECTION, QUIC_FIRST_PACKETS_PER_SECOND, QUIC_PACKET_BYTES,
 };
 use crate::crypto::probe::Cookies;
 use crate::crypto::tls::SERVER_NAME;
@@ -81,6 +81,8 @@ impl Endpoint {
             .cid_generator(move || Box::new(Cids { rng: ChaCha20Rng::from_seed(cid_seed), made: made.clone() }))
             .rng_seed(Some(endpoint_seed))
             .grease_quic_bit(false);
+        // The limit is one that QUIC allows.
+        let _ = config.max_udp_payload_size(QUIC_PACKET_BYTES);
 
         let mut accept = ServerConfig::with_crypto(server);
         let mut no_tokens = ValidationTokenConfig::default();

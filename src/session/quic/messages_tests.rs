@@ -101,6 +101,28 @@ fn messages_arrive_once_and_in_order_whatever_is_lost() {
 }
 
 #[test]
+fn large_packets_are_found_and_given_up_where_they_do_not_fit_any_more() {
+    let mut pair = Pair::new(1, Network::clean(1));
+    let (mut out, mut receiver, mut found) = (outbox(), Receiver::new(), Vec::new());
+    // One large path, then as after a change of paths below QUIC.
+    for mtu in [9_000, 1_472, 1_232] {
+        pair.network.mtu = mtu;
+        let arrived = receiver.got.len();
+        for _ in 0..30 {
+            assert_eq!(out.push(vec![7; 60_000].into(), 0), Ok(()));
+        }
+        let done = pair.run(Duration::from_secs(5), |pair| {
+            out.write(&mut pair.peers[0].connection).expect("the stream lives");
+            receiver.read(pair.now, &mut pair.peers[1].connection).expect("nothing wrong");
+            receiver.got.len() == arrived + 30
+        });
+        found.push(pair.peers[0].connection.current_mtu());
+        assert!(done, "{mtu}: {} of 30 arrived; packets of {found:?} bytes", receiver.got.len() - arrived);
+    }
+    assert!(found[0] > 8_800 && found[1] <= 1_472 && found[2] <= 1_232, "{found:?}");
+}
+
+#[test]
 fn the_largest_message_and_the_smallest() {
     let mut pair = Pair::new(1, Network::clean(5));
     let (mut out, mut receiver) = (outbox(), Receiver::new());

@@ -6,6 +6,7 @@
 
 use super::transport::transport;
 use crate::config::Cipher;
+use crate::config::limits::QUIC_PACKET_BYTES;
 use crate::crypto::identity::Identity;
 use crate::crypto::tls::Tls;
 use bytes::BytesMut;
@@ -33,12 +34,14 @@ pub struct Network {
     pub rate: u64,
     /// Datagrams of this side are all lost from now on.
     pub mute: Option<usize>,
+    /// Larger datagrams are lost, bytes.
+    pub mtu: usize,
 }
 
 impl Network {
     pub fn clean(delay_ms: u64) -> Network {
         let delay = Duration::from_millis(delay_ms);
-        Network { delay, jitter: Duration::ZERO, loss_permille: 0, rate: 0, mute: None }
+        Network { delay, jitter: Duration::ZERO, loss_permille: 0, rate: 0, mute: None, mtu: usize::MAX }
     }
 
     pub fn lossy(loss_permille: u64) -> Network {
@@ -74,6 +77,7 @@ fn endpoint(seed: u8) -> (Endpoint, Tls) {
     let tls = Tls::new(&Identity::from_seed(&[seed; 32]), Cipher::ChaCha20).expect("TLS");
     let mut config = EndpointConfig::default();
     config.rng_seed(Some([seed; 32])).grease_quic_bit(false);
+    config.max_udp_payload_size(QUIC_PACKET_BYTES).expect("a size that QUIC allows");
     let mut server = ServerConfig::with_crypto(tls.server());
     server.transport_config(Arc::new(transport()));
     (Endpoint::new(Arc::new(config), Some(Arc::new(server)), true, None), tls)
@@ -180,7 +184,7 @@ impl Pair {
 
     fn send(&mut self, from: usize, datagram: &[u8]) {
         let lost = self.rng.next_u64() % 1_000 < self.network.loss_permille;
-        if lost || self.network.mute == Some(from) {
+        if lost || self.network.mute == Some(from) || datagram.len() > self.network.mtu {
             return;
         }
         let mut at = self.now;

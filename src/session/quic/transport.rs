@@ -4,12 +4,14 @@
 
 use crate::config::limits::{
     QUIC_CONNECTION_WINDOW, QUIC_CRYPTO_BYTES, QUIC_DATAGRAM_RECEIVE_BYTES, QUIC_DATAGRAM_SEND_BYTES,
-    QUIC_IDLE_TIMEOUT, QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW, QUIC_STREAMS_BIDI, QUIC_STREAMS_UNI,
+    QUIC_IDLE_TIMEOUT, QUIC_PACKET_BYTES, QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW, QUIC_STREAMS_BIDI, QUIC_STREAMS_UNI,
 };
-use quinn_proto::{IdleTimeout, TransportConfig, VarInt};
+use quinn_proto::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 /// The settings of every connection.
 pub fn transport() -> TransportConfig {
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(QUIC_PACKET_BYTES);
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(QUIC_STREAMS_BIDI))
@@ -26,6 +28,7 @@ pub fn transport() -> TransportConfig {
         // Without it a stream that was begun is sent to its end before more urgent ones, and those of one
         // priority wait for each other.
         .send_fairness(true)
+        .mtu_discovery_config(Some(mtu))
         // It would show our round-trip time to whoever watches.
         .allow_spin(false);
     transport
