@@ -18,7 +18,5 @@ pub struct Hint {
     pub id: Option<WireId>,
     /// Who is said to be there, to setowire/13: the key that the other side must show.
     pub key: Option<[u8; 32]>,
-    /// When that swarm is said to have been made, microseconds since 1970.
-    pub instance: Option<u64>,
     pub source: Source,
 }

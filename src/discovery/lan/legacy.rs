@@ -66,6 +66,6 @@ impl Legacy {
         let mut addr = from;
         addr.set_port(beacon.port);
         let id = Some(wire_id(&beacon.id));
-        is_dialable(&addr).then_some(Hint { addr, id, key: None, instance: None, source: Source::Lan })
+        is_dialable(&addr).then_some(Hint { addr, id, key: None, source: Source::Lan })
     }
 }

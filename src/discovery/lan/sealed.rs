@@ -96,8 +96,7 @@ impl Sealed {
         self.heard.remember(beacon.nonce);
         let mut addr = from;
         addr.set_port(if from.is_ipv4() { said.v4 } else { said.v6 });
-        let (key, instance) = (Some(said.key), Some(said.instance));
-        is_dialable(&addr).then_some(Hint { addr, id: None, key, instance, source: Source::Lan })
+        is_dialable(&addr).then_some(Hint { addr, id: None, key: Some(said.key), source: Source::Lan })
     }
 
     /// Makes `tags` those of the days around this one.

@@ -93,7 +93,7 @@ fn a_beacon_leads_to_its_sender_with_the_port_of_the_family() {
     let (mut v4, mut v6) = (a.v4, a.v6);
     v4.set_port(4_001);
     v6.set_port(6_001);
-    let hint = |addr| Hint { addr, id: None, key: Some(a.key), instance: Some(1_001), source: Source::Lan };
+    let hint = |addr| Hint { addr, id: None, key: Some(a.key), source: Source::Lan };
     assert_eq!(hints, [hint(v4), hint(v6)]);
 }
 

@@ -86,8 +86,12 @@ impl Quic {
     /// Begins a session that was agreed on, under this id. `continues`: the peer was connected over p2p-v12 under it.
     pub fn open(&mut self, env: &mut Env<'_>, index: usize, peer: PeerId, continues: bool) {
         let (send_buffer, addrs) = (self.options.send_buffer, self.addrs.clone());
-        let Some(link) = self.link(index).filter(|link| link.is_pending()) else { return };
-        let Some(key) = link.key else { return };
+        let Some(key) = self.link(index).filter(|link| link.is_pending()).and_then(|link| link.key) else { return };
+        if self.keys.contains_key(&key) {
+            // Two agreed at the same time: one of them stays.
+            return self.agreed(env, index);
+        }
+        let Some(link) = self.link(index) else { return };
         link.open(peer, send_buffer, env.now.mono);
         if let Some(exchange) = &mut link.exchange {
             exchange.tell_addrs(&addrs);

@@ -121,7 +121,7 @@ impl Reason {
 pub struct Lost {
     pub code: Code,
     pub reason: String,
-    /// The close code, if the other side gave one.
+    /// The close code, if either side gave one.
     pub close: Option<Close>,
     /// Nobody closed it: it is worth dialling again.
     pub redial: bool,

@@ -314,7 +314,7 @@ impl Link {
         if self.stage != Stage::Ended {
             self.close(now, &reason);
             let Reason { close, text } = reason;
-            out.push(Progress::Ended(Lost { code: close.code(), reason: text, close: None, redial: false }));
+            out.push(Progress::Ended(Lost { code: close.code(), reason: text, close: Some(close), redial: false }));
         }
     }
 
