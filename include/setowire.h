@@ -50,7 +50,7 @@
  *
  * OBJECTS. A config, a swarm and an event from setowire_event_next() are yours: you make them and free them, once. The
  * pointer to a swarm is a number and no address: never follow it.
- * Everything that comes and goes by itself is a number: peers, topic sessions, operations. A number is never used twice
+ * Everything that comes and goes by itself is a number: peers, streams, topic sessions, operations. A number is never used twice
  * within a swarm, 0 is none, and one whose owner is gone gives SETOWIRE_ERR_NOT_FOUND. The library copies what you pass
  * in, unless a function says otherwise. Texts are UTF-8 and end with a zero byte.
  *
@@ -59,12 +59,32 @@
  *   - a callback: setowire_swarm_set_callback(), as above;
  *   - an event loop: setowire_event_fd() gives a descriptor to poll, setowire_event_drain() copies many events at once;
  *   - a thread of yours: setowire_event_wait(), then setowire_event_next() or setowire_event_drain().
- * The queue is bounded. Messages that find no room are dropped and a LOST event counts them; other events are not lost.
+ * The queue is bounded. Messages of p2p-v12, broadcasts and datagrams that find no room are dropped and a LOST event counts
+ * them; other events are not lost.
  *
- * DELIVERY. Messages leave in order and are repeated when the link loses packets, but nothing is acknowledged (p2p-v12
- * has no acknowledgements): one may be lost, and a late one may come after its successor. OP_DONE means sent, not
- * received. A message holds at most 65,474 bytes, to a peer of the old Rust package 4,063. Messages carry no topic: each
- * connected peer gets every broadcast, whichever topic it was met by.
+ * SESSIONS. Swarms of this library talk over setowire/13: TLS 1.3 over QUIC, in which both prove their keys. Peers of the
+ * older packages talk over p2p-v12, which is encrypted but weak (docs/threat-model.md); the option "legacy" switches it
+ * off. What a peer has, its CONNECTION event and setowire_peer_info() tell. Private topics, datagrams, streams and
+ * connecting by key need setowire/13.
+ *
+ * DELIVERY. Over setowire/13 messages to a peer arrive whole, once and in order for as long as the connection lives. OP_DONE
+ * of a send means that the library of the peer has the message and told so; what was not completed when a connection ends
+ * may have arrived or not. A peer says how large a message it takes, by default 16 MiB. When a program does not read its
+ * events, those who send to it are held back.
+ * Over p2p-v12 messages leave in order and are repeated when the link loses packets, but nothing is acknowledged: one may
+ * be lost, and a late one may come after its successor. There OP_DONE means that it left. A message holds at most 65,474
+ * bytes, to a peer of the old Rust package 4,063.
+ *
+ * BROADCASTS. A message to a topic, setowire_topic_broadcast(), of at most 1 MiB, is signed by its author and passed on by
+ * members: it reaches those too that are not connected to its author, once, in any order, and almost always. Old peers know
+ * no topics: all of them get what is sent to a topic that is not private.
+ *
+ * STREAMS. A stream carries bytes both ways, in order, without boundaries, as fast as its reader reads; many may run at once,
+ * and none holds up another or messages. Nothing here waits: a write takes what there is room for, a read gives what is
+ * there, and for each call that fell short one STREAM_WRITABLE or STREAM_READABLE event tells when to go on. The natural
+ * loop is: on the event, call until a call falls short. A direction ends by setowire_stream_finish(), and all of it is
+ * read; or by setowire_stream_reset() of the one who writes or setowire_stream_stop() of the one who reads, and some may be
+ * lost. STREAM_CLOSED, when both directions are done, is the last event of a stream; also when the peer goes.
  *
  * THREADS. Every function may be called on any thread at any time, unless it says otherwise; a config and an event belong
  * to one thread at a time. A swarm calls you on one thread of its own, never twice at once, and holds no lock meanwhile:
@@ -212,15 +232,20 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
  * versions may add to it) with
  *   - "peer": number, its id in this swarm;
  *   - "id": 40 hexadecimal digits, its id in the older packages (which show the first 16), or null;
- *   - "key": 64 hexadecimal digits, or null. Always null in p2p-v12: no peer of this version has one;
+ *   - "key": 64 hexadecimal digits, or null. Proven over setowire/13; always null over p2p-v12, which has none;
  *   - "address" and "port": text and number, where data to it goes; "addresses": array of texts like
  *     "10.0.0.7:40001" or "[fe80::1]:40001", the one in use first;
  *   - "source": how it was found, "incoming" (it dialled us), "lan", "seed", "connect", "cache", "pex" (told by
  *     another peer) or "reconnect";
- *   - "session": "p2p-v12"; "security": "legacy";
- *   - "family": which package it is, as far as that shows, "unknown", "js-or-python" (also peers of this library),
- *     "cpp" or "rust";
- *   - "confirmed": true or false, a frame of it decrypted: it holds the key it claims;
+ *   - "session" and "security": "setowire/13" and "tls1.3", or "p2p-v12" and "legacy";
+ *   - "suite": what a session of setowire/13 is sealed with, "TLS_CHACHA20_POLY1305_SHA256" or
+ *     "TLS_AES_128_GCM_SHA256"; null over p2p-v12;
+ *   - "topics": array of ids of topic sessions: those that both sides proved to have joined. Empty over p2p-v12, where
+ *     nobody can know;
+ *   - "explicit": true or false, one of the two asked for the connection by address, and it needs no topic;
+ *   - "family": which of the older packages it is, as far as that shows, "unknown", "js-or-python" (also this library
+ *     over p2p-v12), "cpp" or "rust";
+ *   - "confirmed": true or false, it proved that it holds its key; always true over setowire/13;
  *   - "client": true or false, we dialled it;
  *   - "rtt_us": number, microseconds, or null before it was measured;
  *   - "connect_ms": number, milliseconds from the first hint of it;
@@ -231,23 +256,28 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
 /**
  * The peer is gone. The last event about it. One that says goodbye goes within about a second, one that crashes or
  * loses its network after 60 s. Data: as for CONNECTION, and "reason", text. Code: SETOWIRE_ERR_CLOSED (a side said
- * goodbye), _TIMED_OUT (silent for 60 s, or another peer has its address now), _REFUSED (the table is full and a peer
- * that proved itself took its place) or _BAD_KEY (its key would let everyone read the session).
+ * goodbye, or a newer swarm with the same seed took the place), _TIMED_OUT (silent for 60 s, or another peer has its
+ * address now), _REFUSED (the table is full and a peer that proved itself took its place), _BAD_KEY (its key would let
+ * everyone read the session, or a proof was wrong), _PROTOCOL (a side broke the protocol) or _TOO_LARGE (a message above
+ * what its receiver takes).
  */
 #define SETOWIRE_EVENT_DISCONNECTION 2
 
-/** "confirmed", the address or the family of a peer changed. Data: as for CONNECTION. */
+/**
+ * "confirmed", the address, the family, the topics or the session of a peer changed: two swarms of this library that met
+ * over p2p-v12 go on over setowire/13, as the same peer. Data: as for CONNECTION.
+ */
 #define SETOWIRE_EVENT_UPDATE 3
 
 /**
- * A message of a peer. Data: its bytes, in p2p-v12 at most 65,474; in clear fragments at most 1,049,004. Flags:
- * SETOWIRE_MESSAGE_CLEAR.
+ * A message of a peer, or of the members of a topic. Data: its bytes, at most the option "max_message"; over p2p-v12
+ * 65,474, in clear fragments 1,049,004. Flags: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST.
  */
 #define SETOWIRE_EVENT_MESSAGE 4
 
 /**
- * There is room again after a send to this peer was refused with SETOWIRE_ERR_WOULD_BLOCK, or a broadcast left it out
- * because its queue was full. No data.
+ * There is room again after a send, a datagram or the opening of a stream to this peer was refused with
+ * SETOWIRE_ERR_WOULD_BLOCK, or a broadcast left it out because its queue was full. No data.
  */
 #define SETOWIRE_EVENT_WRITABLE 5
 
@@ -256,9 +286,11 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
  *   - A connect. setowire_event_op(): the id that setowire_swarm_connect() wrote. Code 0: it is connected,
  *     setowire_event_peer() is the peer, and data {"peer":ID}. Other codes: see setowire_swarm_connect(); data: the
  *     reason as text.
- *   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0: it left (not: it arrived).
- *     SETOWIRE_ERR_TOO_LARGE: the peer turned out to take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before
- *     it left. Data: the reason as text.
+ *   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0 over setowire/13: the peer's QUIC has
+ *     acknowledged all of it, so it is in the peer's memory, in order, behind all before it; whether the program there
+ *     has seen it, only an answer can tell. Code 0 over p2p-v12: it left. SETOWIRE_ERR_TOO_LARGE: the peer turned out to
+ *     take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before: over setowire/13 it may have arrived or not,
+ *     over p2p-v12 it did not leave. Data: the reason as text.
  *
  * When the swarm ends by a failure, what is open ends with the code of its CLOSED event.
  */
@@ -273,7 +305,10 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
  */
 #define SETOWIRE_EVENT_PEERS 7
 
-/** Messages were dropped here because the queue was full. Data: {"messages":N,"total":M}. */
+/**
+ * Messages or datagrams were dropped here because the queue was full. Over setowire/13 that does not happen to messages:
+ * their senders are held back. Data: {"messages":N,"total":M}.
+ */
 #define SETOWIRE_EVENT_LOST 8
 
 /** A datagram of a peer. Data: its bytes, at most 1,150. */
@@ -462,9 +497,9 @@ typedef struct setowire_swarm_counters {
     uint64_t bytes_sent;
     /** Bytes of datagrams that came. */
     uint64_t bytes_received;
-    /** Messages that left. */
+    /** Messages to one peer that left. */
     uint64_t messages_sent;
-    /** Messages that came. */
+    /** Messages of one peer that came. */
     uint64_t messages_received;
     /** Messages that were given up: not repeatable, or their receiver left. */
     uint64_t messages_lost;
@@ -478,7 +513,7 @@ typedef struct setowire_swarm_counters {
     uint64_t connections;
     /** DISCONNECTION events. */
     uint64_t disconnections;
-    /** Messages dropped because the event queue was full. */
+    /** Messages and datagrams dropped because the event queue was full. */
     uint64_t events_lost;
     /** Now: connected peers. */
     uint64_t peers;
@@ -492,15 +527,25 @@ typedef struct setowire_swarm_counters {
     uint64_t topics;
     /** Now: bytes that wait to be sent. */
     uint64_t buffered_bytes;
-    /** Now: bytes of unfinished fragments. */
+    /** Now: bytes of messages that have not come in full. */
     uint64_t reassembly_bytes;
+    /** Broadcasts that came over setowire/13, each counted once. */
+    uint64_t mesh_received;
+    /** Copies of those. */
+    uint64_t mesh_duplicates;
+    /** Copies of broadcasts, our own and others', that left over setowire/13. */
+    uint64_t mesh_sent;
+    /** Broadcasts refused: forged, replayed, not for us, or more than their author may say. */
+    uint64_t mesh_rejected;
+    /** Now: bytes of broadcasts kept for members that missed them, and on their way. */
+    uint64_t mesh_bytes;
 } setowire_swarm_counters;
 
 /** What is known of a connected peer. Set `struct_size` to the size of the struct before the call. */
 typedef struct setowire_peer_details {
     /** In: the size of the struct. Out: the bytes that were filled. */
     uint32_t struct_size;
-    /** Of a thousand of our pings lately, so many were not answered. */
+    /** Of a thousand datagrams to it, so many were lost; over p2p-v12, of a thousand of our pings lately. */
     uint32_t loss_permille;
     /** The peer's id in this swarm. */
     uint64_t peer;
@@ -514,11 +559,11 @@ typedef struct setowire_peer_details {
     uint64_t messages_sent;
     /** Messages that came from it. */
     uint64_t messages_received;
-    /** Bytes queued and not yet sent. */
+    /** Bytes of messages queued and not yet acknowledged; over p2p-v12 not yet sent. */
     uint64_t buffered;
     /** Microseconds from the first hint of it to the connection. */
     uint64_t connect_us;
-    /** The largest message it can take, in bytes; less once it shows itself as the Rust package. */
+    /** The largest message it can take, in bytes: as it says, or over p2p-v12 as its package can. */
     uint64_t max_message;
     /** Its Ed25519 key; zero if `has_key` is false. */
     uint8_t key[32];
@@ -528,7 +573,7 @@ typedef struct setowire_peer_details {
     bool has_key;
     /** Whether `legacy_id` is known. */
     bool has_legacy_id;
-    /** A frame of it decrypted: it holds the key it claims. */
+    /** It proved that it holds its key; always so over setowire/13. */
     bool confirmed;
     /** We dialled it; false: it dialled us. */
     bool client;
@@ -544,6 +589,8 @@ typedef struct setowire_peer_details {
     uint8_t suite;
     /** 0. */
     uint8_t reserved[3];
+    /** Datagrams of it that were dropped here because events were not read. */
+    uint64_t datagrams_dropped;
 } setowire_peer_details;
 
 /* ---- Config: the settings of a swarm --------------------------------------------------------------------- */
@@ -576,10 +623,10 @@ SETOWIRE_API void setowire_config_free(setowire_config *config);
  *     "fastest": AES-128-GCM where both sides say so, which is faster on processors that have it built in;
  *   - "legacy": "on" (the default) speaks with peers of the older packages too. "off": nothing of their protocol is
  *     sent or answered, and they are not found;
- *   - "max_message": bytes of the largest message that is taken from a peer of our own kind, 1,024 to 67,108,864;
- *     the default is 16,777,216. The other side is told;
- *   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us without a topic in common;
- *     "off": only those who joined a topic of ours.
+ *   - "max_message": bytes of the largest message that is taken from one peer of our own kind, 1,024 to 67,108,864;
+ *     the default is 16,777,216. The other side is told, and refuses larger ones to its application;
+ *   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us by address without a topic in
+ *     common; "off": only those who joined a topic of ours.
  *
  * @param config  The config; not NULL.
  * @param name    The option; not NULL, UTF-8.
@@ -701,8 +748,9 @@ int32_t setowire_config_set_clear_fragments(setowire_config *config,
 SETOWIRE_API int32_t setowire_config_set_send_buffer(setowire_config *config, size_t bytes);
 
 /**
- * Sets how many messages may wait for the application, and their bytes. Default: 16,384 and 32 MiB. Other events
- * have room of their own and are never dropped.
+ * Sets how many messages and datagrams may wait for the application, and their bytes. Default: 16,384 and 32 MiB. When
+ * that is full, peers of setowire/13 are held back, and messages of p2p-v12 are dropped and counted. Other events have
+ * room of their own and are never dropped.
  *
  * @param config  The config; not NULL.
  * @param items   16 to 16,777,216.
@@ -744,8 +792,9 @@ int32_t setowire_swarm_new(const setowire_config *config,
                            setowire_swarm **out);
 
 /**
- * Begins the end of a swarm and returns at once. No work is accepted any more, what is queued leaves, operations
- * complete, and exactly one CLOSED event is the last. Calling it again changes nothing.
+ * Begins the end of a swarm and returns at once. No work is accepted any more, what is queued has half a second to leave
+ * (over setowire/13: to be acknowledged, so that a program may close after its last message), operations complete, and
+ * exactly one CLOSED event is the last. Calling it again changes nothing.
  *
  * @param swarm  The swarm; not NULL.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
@@ -801,8 +850,9 @@ int32_t setowire_swarm_set_callback(setowire_swarm *swarm,
                                     setowire_destroy_cb destroy);
 
 /**
- * Dials an address. Returns at once; exactly one OP_DONE event with the operation's id and the tag follows, also
- * when the swarm is closed. It may come before this call returns.
+ * Dials an address. A peer of this library that answers there is taken without a topic in common, if it accepts that.
+ * Returns at once; exactly one OP_DONE event with the operation's id and the tag follows, also when the swarm is closed.
+ * It may come before this call returns.
  *
  * @param swarm       The swarm; not NULL.
  * @param addr        `host:port` or `[IPv6]:port`; not NULL. Copied.
@@ -812,7 +862,7 @@ int32_t setowire_swarm_set_callback(setowire_swarm *swarm,
  * @param op          Where the operation's id is written, 0 on failure. Not NULL.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (too many operations, or too many completions not
  *         read), SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. The event's code: 0,
- *         SETOWIRE_ERR_UNREACHABLE, _TIMED_OUT, _RESOLVE, _REFUSED, _CANCELLED, _CLOSED or _PANIC.
+ *         SETOWIRE_ERR_UNREACHABLE, _TIMED_OUT, _RESOLVE, _REFUSED, _PROTOCOL, _CANCELLED, _CLOSED or _PANIC.
  * @since 0.1.0
  */
 SETOWIRE_API
@@ -928,8 +978,8 @@ int32_t setowire_swarm_network_changed(setowire_swarm *swarm);
 /* ---- Topics ---------------------------------------------------------------------------------------------- */
 
 /**
- * Joins a topic: finds its other members and is found by them. Topics do not separate: every connected peer gets every
- * broadcast, because messages carry no topic in p2p-v12.
+ * Joins a topic: finds its other members and is found by them. It is public: everyone who knows or guesses the 32 bytes
+ * can join.
  *
  * @param swarm     The swarm; not NULL.
  * @param topic     32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
@@ -1023,19 +1073,19 @@ SETOWIRE_API int32_t setowire_swarm_topics(setowire_swarm *swarm, uint64_t *ids,
 /* ---- Peers: sending, and what is known of them ----------------------------------------------------------- */
 
 /**
- * Queues a message to a peer. Messages to one peer leave in the order of the calls; one may be lost or come late, see
- * DELIVERY above.
+ * Queues a message to a peer. Messages to one peer leave in the order of the calls. Whether they arrive: see DELIVERY
+ * above.
  *
  * @param swarm  The swarm; not NULL.
  * @param peer   The peer's id.
  * @param data   The message. NULL only with `len` 0. Copied.
- * @param len    Its bytes, at most 65,474; to a peer of the old Rust package 4,063. See "max_message".
- * @param tag    0, or a number of the caller's: exactly one OP_DONE event with it tells when the message was sent,
- *               or why it was not.
+ * @param len    Its bytes, at most what this peer takes: see `max_message` of setowire_peer_details.
+ * @param tag    0, or a number of the caller's: exactly one OP_DONE event with it tells when the message has arrived
+ *               (over p2p-v12: has left), or why that is not known.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_WOULD_BLOCK (its queue, or
  *         that of all peers together, is full: a WRITABLE event of this peer follows; or too many completions are not
- *         read), SETOWIRE_ERR_TOO_LARGE,
- *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. On failure there is no OP_DONE event.
+ *         read), SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_CLOSED (the swarm, or the peer, is being closed),
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. On failure there is no OP_DONE event.
  * @since 0.1.0
  */
 SETOWIRE_API
@@ -1088,7 +1138,7 @@ int32_t setowire_peer_send_datagram(setowire_swarm *swarm,
                                     size_t len);
 
 /**
- * Tells how many bytes are queued to a peer and not yet sent.
+ * Tells how many bytes of messages are queued to a peer and not yet acknowledged; over p2p-v12, not yet sent.
  *
  * @param swarm  The swarm; not NULL.
  * @param peer   The peer's id.
@@ -1152,7 +1202,8 @@ int32_t setowire_peer_topics(setowire_swarm *swarm,
                              size_t *count);
 
 /**
- * Ends the connection to a peer. Its DISCONNECTION event follows.
+ * Ends the connection to a peer. Over setowire/13 messages and streams that were queued leave first, for at most half
+ * a second. Its DISCONNECTION event follows.
  *
  * @param swarm  The swarm; not NULL.
  * @param peer   The peer's id.
@@ -1160,7 +1211,9 @@ int32_t setowire_peer_topics(setowire_swarm *swarm,
  *         SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
-SETOWIRE_API int32_t setowire_peer_close(setowire_swarm *swarm, uint64_t peer);
+SETOWIRE_API
+int32_t setowire_peer_close(setowire_swarm *swarm,
+                            uint64_t peer);
 
 /* ---- Streams: bytes to and from one peer ----------------------------------------------------------------- */
 

@@ -44,10 +44,10 @@ pub unsafe extern "C" fn setowire_config_free(config: *mut setowire_config) {
 ///     "fastest": AES-128-GCM where both sides say so, which is faster on processors that have it built in;
 ///   - "legacy": "on" (the default) speaks with peers of the older packages too. "off": nothing of their protocol is
 ///     sent or answered, and they are not found;
-///   - "max_message": bytes of the largest message that is taken from a peer of our own kind, 1,024 to 67,108,864;
-///     the default is 16,777,216. The other side is told;
-///   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us without a topic in common;
-///     "off": only those who joined a topic of ours.
+///   - "max_message": bytes of the largest message that is taken from one peer of our own kind, 1,024 to 67,108,864;
+///     the default is 16,777,216. The other side is told, and refuses larger ones to its application;
+///   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us by address without a topic in
+///     common; "off": only those who joined a topic of ours.
 ///
 /// @param config  The config; not NULL.
 /// @param name    The option; not NULL, UTF-8.
@@ -223,8 +223,9 @@ pub unsafe extern "C" fn setowire_config_set_send_buffer(config: *mut setowire_c
     })
 }
 
-/// Sets how many messages may wait for the application, and their bytes. Default: 16,384 and 32 MiB. Other events
-/// have room of their own and are never dropped.
+/// Sets how many messages and datagrams may wait for the application, and their bytes. Default: 16,384 and 32 MiB. When
+/// that is full, peers of setowire/13 are held back, and messages of p2p-v12 are dropped and counted. Other events have
+/// room of their own and are never dropped.
 ///
 /// @param config  The config; not NULL.
 /// @param items   16 to 16,777,216.

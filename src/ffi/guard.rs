@@ -21,15 +21,16 @@ thread_local! {
 pub fn guard(name: &str, body: impl FnOnce() -> Result<i32>) -> i32 {
     let result = catch(name, body).unwrap_or_else(Err);
     result.unwrap_or_else(|error| {
-        remember(&error);
-        error.code as i32
+        let code = error.code as i32;
+        remember(error);
+        code
     })
 }
 
 /// The guard of an export that returns a value; `fallback` is what the header promises on failure.
 pub fn guard_value<T>(name: &str, fallback: T, body: impl FnOnce() -> T) -> T {
     catch(name, body).unwrap_or_else(|error| {
-        remember(&error);
+        remember(error);
         fallback
     })
 }
@@ -40,8 +41,8 @@ pub fn last_error() -> String {
     LAST.try_with(|last| last.borrow().clone()).unwrap_or_default()
 }
 
-fn remember(error: &Error) {
-    let _ = LAST.try_with(|last| *last.borrow_mut() = error.detail.clone());
+fn remember(error: Error) {
+    let _ = LAST.try_with(|last| *last.borrow_mut() = error.detail);
 }
 
 fn catch<T>(name: &str, body: impl FnOnce() -> T) -> Result<T> {

@@ -19,19 +19,19 @@ use crate::event::micros;
 use crate::node::{Family, PeerId, PeerInfo, Session, Source};
 use std::ffi::{c_char, c_void};
 
-/// Queues a message to a peer. Messages to one peer leave in the order of the calls; one may be lost or come late, see
-/// DELIVERY above.
+/// Queues a message to a peer. Messages to one peer leave in the order of the calls. Whether they arrive: see DELIVERY
+/// above.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param peer   The peer's id.
 /// @param data   The message. NULL only with `len` 0. Copied.
-/// @param len    Its bytes, at most 65,474; to a peer of the old Rust package 4,063. See "max_message".
-/// @param tag    0, or a number of the caller's: exactly one OP_DONE event with it tells when the message was sent,
-///               or why it was not.
+/// @param len    Its bytes, at most what this peer takes: see `max_message` of setowire_peer_details.
+/// @param tag    0, or a number of the caller's: exactly one OP_DONE event with it tells when the message has arrived
+///               (over p2p-v12: has left), or why that is not known.
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_WOULD_BLOCK (its queue, or
 ///         that of all peers together, is full: a WRITABLE event of this peer follows; or too many completions are not
-///         read), SETOWIRE_ERR_TOO_LARGE,
-///         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. On failure there is no OP_DONE event.
+///         read), SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_CLOSED (the swarm, or the peer, is being closed),
+///         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. On failure there is no OP_DONE event.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setowire_peer_send(
@@ -134,7 +134,7 @@ impl Drop for Lent {
     }
 }
 
-/// Tells how many bytes are queued to a peer and not yet sent.
+/// Tells how many bytes of messages are queued to a peer and not yet acknowledged; over p2p-v12, not yet sent.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param peer   The peer's id.
@@ -226,7 +226,8 @@ pub unsafe extern "C" fn setowire_peer_topics(
     })
 }
 
-/// Ends the connection to a peer. Its DISCONNECTION event follows.
+/// Ends the connection to a peer. Over setowire/13 messages and streams that were queued leave first, for at most half
+/// a second. Its DISCONNECTION event follows.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param peer   The peer's id.
@@ -266,6 +267,7 @@ fn describe(info: &PeerInfo) -> setowire_peer_details {
         is_explicit: info.explicit,
         suite: suite(info.suite),
         reserved: [0; 3],
+        datagrams_dropped: info.datagrams_dropped,
     }
 }
 

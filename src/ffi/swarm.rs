@@ -48,8 +48,9 @@ pub unsafe extern "C" fn setowire_swarm_new(config: *const setowire_config, out:
     })
 }
 
-/// Begins the end of a swarm and returns at once. No work is accepted any more, what is queued leaves, operations
-/// complete, and exactly one CLOSED event is the last. Calling it again changes nothing.
+/// Begins the end of a swarm and returns at once. No work is accepted any more, what is queued has half a second to leave
+/// (over setowire/13: to be acknowledged, so that a program may close after its last message), operations complete, and
+/// exactly one CLOSED event is the last. Calling it again changes nothing.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
@@ -146,8 +147,9 @@ pub unsafe extern "C" fn setowire_swarm_set_callback(
     })
 }
 
-/// Dials an address. Returns at once; exactly one OP_DONE event with the operation's id and the tag follows, also
-/// when the swarm is closed. It may come before this call returns.
+/// Dials an address. A peer of this library that answers there is taken without a topic in common, if it accepts that.
+/// Returns at once; exactly one OP_DONE event with the operation's id and the tag follows, also when the swarm is closed.
+/// It may come before this call returns.
 ///
 /// @param swarm       The swarm; not NULL.
 /// @param addr        `host:port` or `[IPv6]:port`; not NULL. Copied.
@@ -157,7 +159,7 @@ pub unsafe extern "C" fn setowire_swarm_set_callback(
 /// @param op          Where the operation's id is written, 0 on failure. Not NULL.
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (too many operations, or too many completions not
 ///         read), SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC. The event's code: 0,
-///         SETOWIRE_ERR_UNREACHABLE, _TIMED_OUT, _RESOLVE, _REFUSED, _CANCELLED, _CLOSED or _PANIC.
+///         SETOWIRE_ERR_UNREACHABLE, _TIMED_OUT, _RESOLVE, _REFUSED, _PROTOCOL, _CANCELLED, _CLOSED or _PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setowire_swarm_connect(
@@ -332,6 +334,11 @@ pub unsafe extern "C" fn setowire_swarm_stats(swarm: *mut setowire_swarm, out: *
             topics: stats.topics,
             buffered_bytes: stats.buffered_bytes,
             reassembly_bytes: stats.reassembly_bytes,
+            mesh_received: stats.mesh_received,
+            mesh_duplicates: stats.mesh_duplicates,
+            mesh_sent: stats.mesh_sent,
+            mesh_rejected: stats.mesh_rejected,
+            mesh_bytes: stats.mesh_bytes,
         })
     };
     // SAFETY: the header asks for a struct of the size that it says.

@@ -11,8 +11,8 @@ use super::swarm::check_message;
 use crate::node::TopicId;
 use zeroize::Zeroizing;
 
-/// Joins a topic: finds its other members and is found by them. Topics do not separate: every connected peer gets every
-/// broadcast, because messages carry no topic in p2p-v12.
+/// Joins a topic: finds its other members and is found by them. It is public: everyone who knows or guesses the 32 bytes
+/// can join.
 ///
 /// @param swarm     The swarm; not NULL.
 /// @param topic     32 bytes, by custom the SHA-256 of a name; not NULL. Copied.

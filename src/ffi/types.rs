@@ -62,15 +62,20 @@ impl EventObject {
 /// versions may add to it) with
 ///   - "peer": number, its id in this swarm;
 ///   - "id": 40 hexadecimal digits, its id in the older packages (which show the first 16), or null;
-///   - "key": 64 hexadecimal digits, or null. Always null in p2p-v12: no peer of this version has one;
+///   - "key": 64 hexadecimal digits, or null. Proven over setowire/13; always null over p2p-v12, which has none;
 ///   - "address" and "port": text and number, where data to it goes; "addresses": array of texts like
 ///     "10.0.0.7:40001" or "[fe80::1]:40001", the one in use first;
 ///   - "source": how it was found, "incoming" (it dialled us), "lan", "seed", "connect", "cache", "pex" (told by
 ///     another peer) or "reconnect";
-///   - "session": "p2p-v12"; "security": "legacy";
-///   - "family": which package it is, as far as that shows, "unknown", "js-or-python" (also peers of this library),
-///     "cpp" or "rust";
-///   - "confirmed": true or false, a frame of it decrypted: it holds the key it claims;
+///   - "session" and "security": "setowire/13" and "tls1.3", or "p2p-v12" and "legacy";
+///   - "suite": what a session of setowire/13 is sealed with, "TLS_CHACHA20_POLY1305_SHA256" or
+///     "TLS_AES_128_GCM_SHA256"; null over p2p-v12;
+///   - "topics": array of ids of topic sessions: those that both sides proved to have joined. Empty over p2p-v12, where
+///     nobody can know;
+///   - "explicit": true or false, one of the two asked for the connection by address, and it needs no topic;
+///   - "family": which of the older packages it is, as far as that shows, "unknown", "js-or-python" (also this library
+///     over p2p-v12), "cpp" or "rust";
+///   - "confirmed": true or false, it proved that it holds its key; always true over setowire/13;
 ///   - "client": true or false, we dialled it;
 ///   - "rtt_us": number, microseconds, or null before it was measured;
 ///   - "connect_ms": number, milliseconds from the first hint of it;
@@ -78,24 +83,29 @@ impl EventObject {
 pub const SETOWIRE_EVENT_CONNECTION: u16 = 1;
 /// The peer is gone. The last event about it. One that says goodbye goes within about a second, one that crashes or
 /// loses its network after 60 s. Data: as for CONNECTION, and "reason", text. Code: SETOWIRE_ERR_CLOSED (a side said
-/// goodbye), _TIMED_OUT (silent for 60 s, or another peer has its address now), _REFUSED (the table is full and a peer
-/// that proved itself took its place) or _BAD_KEY (its key would let everyone read the session).
+/// goodbye, or a newer swarm with the same seed took the place), _TIMED_OUT (silent for 60 s, or another peer has its
+/// address now), _REFUSED (the table is full and a peer that proved itself took its place), _BAD_KEY (its key would let
+/// everyone read the session, or a proof was wrong), _PROTOCOL (a side broke the protocol) or _TOO_LARGE (a message above
+/// what its receiver takes).
 pub const SETOWIRE_EVENT_DISCONNECTION: u16 = 2;
-/// "confirmed", the address or the family of a peer changed. Data: as for CONNECTION.
+/// "confirmed", the address, the family, the topics or the session of a peer changed: two swarms of this library that met
+/// over p2p-v12 go on over setowire/13, as the same peer. Data: as for CONNECTION.
 pub const SETOWIRE_EVENT_UPDATE: u16 = 3;
-/// A message of a peer. Data: its bytes, in p2p-v12 at most 65,474; in clear fragments at most 1,049,004. Flags:
-/// SETOWIRE_MESSAGE_CLEAR.
+/// A message of a peer, or of the members of a topic. Data: its bytes, at most the option "max_message"; over p2p-v12
+/// 65,474, in clear fragments 1,049,004. Flags: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST.
 pub const SETOWIRE_EVENT_MESSAGE: u16 = 4;
-/// There is room again after a send to this peer was refused with SETOWIRE_ERR_WOULD_BLOCK, or a broadcast left it out
-/// because its queue was full. No data.
+/// There is room again after a send, a datagram or the opening of a stream to this peer was refused with
+/// SETOWIRE_ERR_WOULD_BLOCK, or a broadcast left it out because its queue was full. No data.
 pub const SETOWIRE_EVENT_WRITABLE: u16 = 5;
 /// What you began has ended; setowire_event_tag() is the tag you gave.
 ///   - A connect. setowire_event_op(): the id that setowire_swarm_connect() wrote. Code 0: it is connected,
 ///     setowire_event_peer() is the peer, and data {"peer":ID}. Other codes: see setowire_swarm_connect(); data: the
 ///     reason as text.
-///   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0: it left (not: it arrived).
-///     SETOWIRE_ERR_TOO_LARGE: the peer turned out to take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before
-///     it left. Data: the reason as text.
+///   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0 over setowire/13: the peer's QUIC has
+///     acknowledged all of it, so it is in the peer's memory, in order, behind all before it; whether the program there
+///     has seen it, only an answer can tell. Code 0 over p2p-v12: it left. SETOWIRE_ERR_TOO_LARGE: the peer turned out to
+///     take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before: over setowire/13 it may have arrived or not,
+///     over p2p-v12 it did not leave. Data: the reason as text.
 ///
 /// When the swarm ends by a failure, what is open ends with the code of its CLOSED event.
 pub const SETOWIRE_EVENT_OP_DONE: u16 = 6;
@@ -105,7 +115,8 @@ pub const SETOWIRE_EVENT_OP_DONE: u16 = 6;
 /// keep the cache, close, read until CLOSED, then free; a callback is also handed it by setowire_swarm_free(), except
 /// inside that callback.
 pub const SETOWIRE_EVENT_PEERS: u16 = 7;
-/// Messages were dropped here because the queue was full. Data: {"messages":N,"total":M}.
+/// Messages or datagrams were dropped here because the queue was full. Over setowire/13 that does not happen to messages:
+/// their senders are held back. Data: {"messages":N,"total":M}.
 pub const SETOWIRE_EVENT_LOST: u16 = 8;
 /// A datagram of a peer. Data: its bytes, at most 1,150.
 pub const SETOWIRE_EVENT_DATAGRAM: u16 = 9;
@@ -250,9 +261,9 @@ pub struct setowire_swarm_counters {
     pub bytes_sent: u64,
     /// Bytes of datagrams that came.
     pub bytes_received: u64,
-    /// Messages that left.
+    /// Messages to one peer that left.
     pub messages_sent: u64,
-    /// Messages that came.
+    /// Messages of one peer that came.
     pub messages_received: u64,
     /// Messages that were given up: not repeatable, or their receiver left.
     pub messages_lost: u64,
@@ -266,7 +277,7 @@ pub struct setowire_swarm_counters {
     pub connections: u64,
     /// DISCONNECTION events.
     pub disconnections: u64,
-    /// Messages dropped because the event queue was full.
+    /// Messages and datagrams dropped because the event queue was full.
     pub events_lost: u64,
     /// Now: connected peers.
     pub peers: u64,
@@ -280,8 +291,18 @@ pub struct setowire_swarm_counters {
     pub topics: u64,
     /// Now: bytes that wait to be sent.
     pub buffered_bytes: u64,
-    /// Now: bytes of unfinished fragments.
+    /// Now: bytes of messages that have not come in full.
     pub reassembly_bytes: u64,
+    /// Broadcasts that came over setowire/13, each counted once.
+    pub mesh_received: u64,
+    /// Copies of those.
+    pub mesh_duplicates: u64,
+    /// Copies of broadcasts, our own and others', that left over setowire/13.
+    pub mesh_sent: u64,
+    /// Broadcasts refused: forged, replayed, not for us, or more than their author may say.
+    pub mesh_rejected: u64,
+    /// Now: bytes of broadcasts kept for members that missed them, and on their way.
+    pub mesh_bytes: u64,
 }
 
 /// What is known of a connected peer. Set `struct_size` to the size of the struct before the call.
@@ -290,7 +311,7 @@ pub struct setowire_swarm_counters {
 pub struct setowire_peer_details {
     /// In: the size of the struct. Out: the bytes that were filled.
     pub struct_size: u32,
-    /// Of a thousand of our pings lately, so many were not answered.
+    /// Of a thousand datagrams to it, so many were lost; over p2p-v12, of a thousand of our pings lately.
     pub loss_permille: u32,
     /// The peer's id in this swarm.
     pub peer: u64,
@@ -304,11 +325,11 @@ pub struct setowire_peer_details {
     pub messages_sent: u64,
     /// Messages that came from it.
     pub messages_received: u64,
-    /// Bytes queued and not yet sent.
+    /// Bytes of messages queued and not yet acknowledged; over p2p-v12 not yet sent.
     pub buffered: u64,
     /// Microseconds from the first hint of it to the connection.
     pub connect_us: u64,
-    /// The largest message it can take, in bytes; less once it shows itself as the Rust package.
+    /// The largest message it can take, in bytes: as it says, or over p2p-v12 as its package can.
     pub max_message: u64,
     /// Its Ed25519 key; zero if `has_key` is false.
     pub key: [u8; 32],
@@ -318,7 +339,7 @@ pub struct setowire_peer_details {
     pub has_key: bool,
     /// Whether `legacy_id` is known.
     pub has_legacy_id: bool,
-    /// A frame of it decrypted: it holds the key it claims.
+    /// It proved that it holds its key; always so over setowire/13.
     pub confirmed: bool,
     /// We dialled it; false: it dialled us.
     pub client: bool,
@@ -334,6 +355,8 @@ pub struct setowire_peer_details {
     pub suite: u8,
     /// 0.
     pub reserved: [u8; 3],
+    /// Datagrams of it that were dropped here because events were not read.
+    pub datagrams_dropped: u64,
 }
 
 macro_rules! sized {

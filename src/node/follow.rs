@@ -222,8 +222,9 @@ impl Node {
         {
             self.reconnect.lost(now.mono, *whom, redial);
         }
+        let fate = if info.session == Session::Quic { "not known to have arrived" } else { "not sent" };
         for tag in unsent {
-            self.sent(tag, Some(Code::Closed), format!("not sent: {reason}"));
+            self.sent(tag, Some(Code::Closed), format!("{fate}: {reason}"));
         }
         self.log(Level::Info, || format!("disconnected from {}: {reason}", info.address));
         self.event(Event::Disconnection { peer: info.id, code, reason, info: Box::new(info) });
