@@ -185,7 +185,7 @@ pub const QUIC_STREAM_IN_FLIGHT: usize = QUIC_STREAM_WINDOW as usize;
 pub const QUIC_STREAM_WAITING: usize = 64 << 10;
 /// Bytes of one block in which small writes are gathered (measured: fifteen times faster than each on its own).
 pub const QUIC_GATHER_BYTES: usize = 16 << 10;
-/// Larger messages are not copied into such a block.
+/// Larger messages are not copied into such a block, nor are larger transmits into a buffer of their size.
 pub const QUIC_COPY_BYTES: usize = 4 << 10;
 /// Bytes of a large message that are given to QUIC as one piece.
 pub const QUIC_SEGMENT_BYTES: usize = 64 << 10;

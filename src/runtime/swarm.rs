@@ -132,9 +132,13 @@ impl Swarm {
         self.change(|node, _| node.write_stream(stream, data))?
     }
 
-    /// Hands up to `most` bytes of a stream to `take`, under the node's lock. Nothing there: `WouldBlock`.
+    /// Hands up to `most` bytes of a stream to `take`. Nothing there: `WouldBlock`.
     pub fn read_stream(&self, stream: StreamId, most: usize, take: impl FnMut(Bytes)) -> Result<StreamRead> {
-        self.change(|node, _| node.read_stream(stream, most, take))?
+        let mut pieces = Vec::new();
+        let read = self.change(|node, _| node.read_stream(stream, most, |piece| pieces.push(piece)))??;
+        // Not under the lock: the network thread need not wait until all is copied.
+        pieces.into_iter().for_each(take);
+        Ok(read)
     }
 
     /// Ends our direction of a stream behind what was written.

@@ -38,8 +38,8 @@ pub use probing::send_probe;
 
 use crate::config::Cipher;
 use crate::config::limits::{
-    QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES, TRANSMIT_BYTES,
-    TRANSMIT_SEGMENTS,
+    QUIC_COPY_BYTES, QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES,
+    TRANSMIT_BYTES, TRANSMIT_SEGMENTS,
 };
 use crate::crypto::identity::{Identity, WireId, wire_id};
 use crate::crypto::tls::Tls;
@@ -341,6 +341,11 @@ impl Quic {
                 Some(transmit) => {
                     let to = link.destination();
                     link.sent(now.mono, &bytes, transmit.segment_size);
+                    if bytes.len() <= QUIC_COPY_BYTES {
+                        // Acknowledgements of many peers would hold a large buffer each.
+                        let exact = bytes.as_slice().to_vec();
+                        out.recycle(std::mem::replace(&mut bytes, exact));
+                    }
                     self.sending.push_back(index);
                     let ecn = transmit.ecn.map_or(0, |ecn| ecn as u8);
                     return Some(Transmit {
