@@ -214,6 +214,8 @@ impl Node {
     fn disconnected(&mut self, now: Now, ended: Ended) {
         let Ended { info, code, reason, redial, unsent } = ended;
         self.hints.remove(&info.id);
+        // What the modern session took over from ends with it: nothing may follow under its number.
+        self.with_v12(now, |v12, env| v12.forget(env, info.id));
         self.mesh_gone(now, info.id);
         self.upgrades.set(info.id, None);
         if let Some(whom) = whom(&info).first()

@@ -22,6 +22,14 @@ impl V12 {
         waiting.into_iter().map(|tx::Outgoing { data, tag, .. }| (data.into(), tag)).collect()
     }
 
+    /// The modern session that went on is over: nothing more is taken in under this number.
+    pub fn forget(&mut self, env: &mut Env<'_>, peer: PeerId) {
+        if self.links.get(&peer).is_some_and(|link| link.retired.is_some()) {
+            let code = crate::error::Code::Closed;
+            self.end(env, peer, super::End { code, reason: String::new(), redial: false });
+        }
+    }
+
     /// A peer has no place any more: the one that proved least and came first.
     pub fn yield_one(&mut self, env: &mut Env<'_>) {
         let reason = "a peer with a modern session needs the place";
