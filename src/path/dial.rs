@@ -113,6 +113,11 @@ impl Dialer {
             self.timers.set(addr, Some(now));
         }
         if let Some(dial) = self.dials.get_mut(&addr) {
+            if dial.modern && !modern && !dial.answered {
+                // So far only our own kind could answer; somebody wants whoever is there.
+                (dial.modern, dial.continues, dial.started) = (false, None, now);
+                self.timers.set(addr, Some(now));
+            }
             dial.ops.extend(op);
             dial.expected = dial.expected.or(expected);
             // A key that somebody merely announced does not bind a dial that the application asked for.
@@ -293,6 +298,17 @@ mod tests {
         assert!(dialer.start(start, Target { modern: true, ..target(addr, Source::Connect) }, None));
         let (sent, _) = run(&mut dialer, start);
         assert!(sent.len() == DIAL_PROBES as usize && sent.iter().all(|(_, probe)| *probe));
+    }
+
+    #[test]
+    fn a_dial_for_our_own_kind_becomes_one_for_everybody_when_that_is_asked_for() {
+        let (mut dialer, mut budget, start) = (Dialer::default(), DialBudget::default(), Instant::now());
+        let addr: SocketAddr = "192.0.2.1:5".parse().expect("address");
+        assert!(dialer.start(start, Target { modern: true, ..target(addr, Source::Lan) }, None));
+        assert_eq!(dialer.handle_timeout(start, &mut budget, &mut 0), [Step::Probe(addr, None)]);
+        dialer.probed(&addr, [1; 16]);
+        assert!(dialer.start(start + DIAL_GRACE, target(addr, Source::Connect), Some(OpId(1))));
+        assert_eq!(dialer.handle_timeout(start + DIAL_GRACE, &mut budget, &mut 0), [Step::Hello(addr)]);
     }
 
     #[test]
