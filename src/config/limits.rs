@@ -300,6 +300,9 @@ pub const PROBE_ACKS_PER_SECOND: u32 = 20_000;
 pub const PROBE_ACKS_PER_IP: u32 = 1_024;
 /// Handshake and first exchange on the control stream have to be done by then.
 pub const QUIC_SETUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// When a connection is refused for the sake of an older one with the same key, the older one has to show life
+/// within this time: three probes of QUIC on a link of 100 ms.
+pub const QUIC_RIVAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of the reason in a close.
 pub const CLOSE_REASON_BYTES: usize = 200;
 /// Bytes of control frames taken from a peer at once and per second; a TOPICS counts `CONTROL_TOPICS_COST` more, because it

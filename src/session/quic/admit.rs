@@ -6,10 +6,11 @@
 //! the one that exists must have been lost by the peer. Who gives way is closed with the reason.
 
 use super::close::{Close, Lost, Reason};
+use super::exchange::Lent;
 use super::flow::Shared;
 use super::link::Link;
 use super::{Quic, Role, lend};
-use crate::config::limits::{MIRRORS, SELF_MET_LIFE};
+use crate::config::limits::{MIRRORS, QUIC_RIVAL_PATIENCE, SELF_MET_LIFE};
 use crate::crypto::identity::wire_id;
 use crate::error::Code;
 use crate::node::api::{OpId, PeerId};
@@ -51,6 +52,53 @@ fn verdict(existing: Side, new: Side, our_key_is_greater: bool) -> Verdict {
 }
 
 impl Quic {
+    /// We dialled and know who answers. Of two dials to one peer only the first goes on; and to a peer that is connected
+    /// no topic is shown before it is known to be another swarm, so that the other side sees no second session.
+    pub(super) fn met(&mut self, env: &mut Env<'_>, index: usize) {
+        let Some(key) = self.link(index).and_then(|link| link.key) else { return };
+        let first = |(other, link): (usize, &Option<Box<Link>>)| {
+            other != index && link.as_ref().is_some_and(|link| link.is_greeting(&key))
+        };
+        if self.links.iter().enumerate().any(first) {
+            return self.end_link(env, index, Reason::new(Close::Duplicate, Close::Duplicate.text()));
+        }
+        let show = !self.keys.contains_key(&key);
+        if let Some(link) = self.links.get_mut(index).and_then(Option::as_deref_mut) {
+            let (topics, own) = (&self.topics, &self.own);
+            link.greet(&mut Lent { topics, own, v12: env.keys, rng: env.rng, now: env.now.mono }, show);
+        }
+        self.mark(index);
+    }
+
+    /// The peer that answered our dial is connected: only a newer swarm with its key is more than that.
+    pub(super) fn compare(&mut self, env: &mut Env<'_>, index: usize, instance: u64) {
+        let key = self.link(index).and_then(|link| link.key);
+        let other = key.and_then(|key| self.keys.get(&key).copied());
+        let known = other.and_then(|other| self.link(other)).map(|link| side(link).instance);
+        match (other, known.map(|known| known.cmp(&instance))) {
+            (Some(other), Some(order @ (Ordering::Equal | Ordering::Greater))) => {
+                let close = if order == Ordering::Equal { Close::Duplicate } else { Close::Replaced };
+                self.keep(env, other, index, close);
+            }
+            _ => {
+                if let Some(exchange) = self.link(index).and_then(|link| link.exchange.as_mut()) {
+                    exchange.topics_changed();
+                }
+                self.mark(index);
+            }
+        }
+    }
+
+    /// Ends a new link for the sake of one that is open, which has to show that it is alive.
+    fn keep(&mut self, env: &mut Env<'_>, open: usize, new: usize, close: Close) {
+        let until = env.now.mono + QUIC_RIVAL_PATIENCE;
+        if let Some(link) = self.link(open) {
+            link.prove_life(until);
+        }
+        self.mark(open);
+        self.end_link(env, new, Reason::new(close, close.text()));
+    }
+
     /// Both sides agreed: the session begins, if nothing speaks against it. The owner gives it its `PeerId` with `open`.
     pub(super) fn agreed(&mut self, env: &mut Env<'_>, index: usize) {
         let Some(link) = self.link(index) else { return };
@@ -62,14 +110,7 @@ impl Quic {
         {
             match verdict(existing, new, greater) {
                 Verdict::Keep(close) => self.end_link(env, other, Reason::new(close, close.text())),
-                Verdict::Drop(close) => {
-                    // Whether the one that stays is still alive will be known soon.
-                    if let Some(other) = self.link(other) {
-                        other.conn.ping();
-                    }
-                    self.mark(other);
-                    return self.end_link(env, index, Reason::new(close, close.text()));
-                }
+                Verdict::Drop(close) => return self.keep(env, other, index, close),
             }
         } else if new.role == Role::Acceptor && greater && self.is_dialling(&key) {
             // Ours is on its way, and both sides prefer it.
@@ -145,7 +186,9 @@ impl Quic {
             true => link.paths.as_ref().map_or_else(Vec::new, |paths| paths.confirmed()),
             false => Vec::new(),
         };
+        let waited = link.buffered();
         let unsent = link.end_flow(env.now.mono, peer, &mut lend!(self, env));
+        self.recount(waited, 0, env.out);
         self.tags.retain(|_, owner| *owner != index);
         if key == Some(own_key) && self.mirrors.len() < MIRRORS {
             self.mirrors.insert(label, env.now.mono + SELF_MET_LIFE);
@@ -157,17 +200,22 @@ impl Quic {
         }
         if let (Some(peer), Some(info)) = (peer, info) {
             self.peers.remove(&peer);
+            self.crowded.remove(&peer);
             self.legacies.retain(|_, owner| *owner != peer);
             env.out.stats.disconnections += 1;
             env.out.stats.messages_lost += unsent.len() as u64;
             let ended = Ended { info, code: lost.code, reason: lost.reason, redial, unsent };
             env.out.events.push_back(SessionEvent::Disconnected(Box::new(ended)));
         } else if dial.is_some() {
-            let ops = env.dialer.finish(&label).map_or_else(Vec::new, |dial| dial.ops);
+            let mut ops = env.dialer.finish(&label).map_or_else(Vec::new, |dial| dial.ops);
             let Lost { code, reason, .. } = lost;
-            match key.filter(|_| lost.close == Some(Close::Duplicate)) {
-                Some(key) => self.wait_for(env, key, ops),
-                None => env.out.events.push_back(SessionEvent::DialDone { ops, result: Err((code, reason)) }),
+            match key {
+                Some(key) if lost.close == Some(Close::Duplicate) => self.wait_for(env, key, ops),
+                Some(key) if !self.is_dialling(&key) => {
+                    ops.extend(self.waiting.remove(&key).unwrap_or_default());
+                    env.out.events.push_back(SessionEvent::DialDone { ops, result: Err((code, reason)) });
+                }
+                _ => env.out.events.push_back(SessionEvent::DialDone { ops, result: Err((code, reason)) }),
             }
         }
     }

@@ -23,9 +23,19 @@ impl Quic {
     pub fn send(&mut self, peer: PeerId, data: Bytes, tag: u64) -> Result<()> {
         let len = data.len();
         let index = self.index_of(peer)?;
+        let all = self.buffered;
         let (flow, _) = self.flow(index, peer)?;
+        let before = flow.buffered();
+        // As for one peer: after a `writable` event there is room for any message.
+        let crowded = all > SEND_BUFFER_TOTAL_BYTES / 2 && all.saturating_add(len) > SEND_BUFFER_TOTAL_BYTES;
+        if crowded {
+            self.crowded.insert(peer);
+            let detail = format!("{all} bytes wait for all peers together; wait for the writable event");
+            return Err(Error::new(Code::WouldBlock, detail));
+        }
         match flow.push(data, tag) {
             Ok(()) => {
+                self.buffered = all.saturating_sub(before).saturating_add(flow.buffered());
                 self.mark(index);
                 Ok(())
             }
@@ -261,11 +271,6 @@ impl Quic {
             self.tags.len(),
             self.keys.len() + self.peers.len() + self.waiting.len() + self.legacies.len(),
         ]
-    }
-
-    /// Bytes queued over all sessions are near their bound.
-    pub fn is_crowded(&self) -> bool {
-        self.links.iter().flatten().map(|link| link.buffered()).sum::<usize>() > SEND_BUFFER_TOTAL_BYTES
     }
 
     pub(super) fn index_of(&self, peer: PeerId) -> Result<usize> {

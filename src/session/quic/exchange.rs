@@ -69,6 +69,8 @@ pub struct Lent<'a> {
 pub enum Told {
     /// Topics are shared, or the dial was accepted without: data may flow.
     Ready,
+    /// When the peer's swarm was made, to a dialler that has not shown its topics; it does so after `topics_changed`.
+    Instance(u64),
     /// The set of shared topics changed.
     Shared,
     /// Where else the peer can be reached, so it says.
@@ -94,6 +96,9 @@ pub struct Exchange {
     stale: bool,
     answered: bool,
     ready: bool,
+    begun: bool,
+    /// Topics are not shown before the other side's HELLO was looked at.
+    held: bool,
     legacy_sent: bool,
     legacy_theirs: Option<[u8; 32]>,
     legacy_proven: Option<LegacyId>,
@@ -116,14 +121,16 @@ impl Exchange {
             stale: false,
             answered: false,
             ready: false,
+            begun: false,
+            held: false,
             legacy_sent: false,
             legacy_theirs: None,
             legacy_proven: None,
         }
     }
 
-    /// Says HELLO; a dialler shows its topics.
-    pub fn begin(&mut self, lent: &mut Lent<'_>) {
+    /// Says HELLO; a dialler shows its topics, unless it first has to know who answers.
+    pub fn begin(&mut self, lent: &mut Lent<'_>, show: bool) {
         let explicit = match self.role {
             Role::Dialler => self.explicit,
             Role::Acceptor => lent.own.accept_explicit,
@@ -132,7 +139,9 @@ impl Exchange {
         let hello = Hello { version: VERSION, instance, max_message, explicit, continues: self.continues };
         // Every value of a HELLO fits a varint: they were checked when they were set.
         let _ = hello.encode(&mut self.send);
-        if self.role == Role::Dialler {
+        self.begun = true;
+        self.held = !show;
+        if self.role == Role::Dialler && show {
             self.show(lent);
         }
     }
@@ -207,6 +216,11 @@ impl Exchange {
         self.legacy_proven
     }
 
+    /// HELLO was said.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// The session was accepted without a topic.
     pub fn is_explicit(&self) -> bool {
         self.ready && self.explicit
@@ -219,7 +233,13 @@ impl Exchange {
 
     fn frame(&mut self, frame: Control<'_>, lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
         match (frame, &self.theirs) {
-            (Control::Hello(hello), None) => self.hello(hello, lent),
+            (Control::Hello(hello), None) => {
+                self.hello(hello, lent);
+                if std::mem::take(&mut self.held) {
+                    told.push(Told::Instance(hello.instance));
+                }
+                Ok(())
+            }
             (Control::Hello(_), Some(_)) => Err(Reason::protocol("a second HELLO")),
             (_, None) => Err(Reason::protocol("the first control frame is not HELLO")),
             (Control::Topics(tags), _) if self.role == Role::Acceptor => self.topics(tags, lent, told),
@@ -245,16 +265,15 @@ impl Exchange {
         }
     }
 
-    fn hello(&mut self, hello: Hello, lent: &mut Lent<'_>) -> Result<(), Reason> {
+    fn hello(&mut self, hello: Hello, lent: &mut Lent<'_>) {
         self.explicit = match self.role {
             Role::Dialler => self.explicit && hello.explicit,
             Role::Acceptor => lent.own.accept_explicit && hello.explicit,
         };
         self.theirs = Some(hello);
         if self.role == Role::Acceptor {
-            self.begin(lent);
+            self.begin(lent, true);
         }
-        Ok(())
     }
 
     /// Acceptor: answers for the topics that match, and for nothing else.
@@ -337,7 +356,7 @@ impl Exchange {
 
     /// Shows the topics again, or asks for theirs, if something changed and nothing is on its way.
     pub fn refresh(&mut self, lent: &mut Lent<'_>) -> Result<(), Reason> {
-        if !self.stale || self.theirs.is_none() || self.showing.is_some() {
+        if !self.stale || self.theirs.is_none() || self.showing.is_some() || self.held {
             return Ok(());
         }
         self.check_clog()?;

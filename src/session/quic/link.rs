@@ -40,6 +40,8 @@ pub struct Dialled {
 /// What the owner is told of a link.
 #[derive(Debug)]
 pub enum Progress {
+    /// We dialled, and know who answers: the owner lets the exchange begin with `greet`, or ends the link.
+    Met,
     /// Both sides agreed; the session begins if the owner admits it.
     Ready,
     /// About topics, addresses, the legacy id.
@@ -85,6 +87,8 @@ pub struct Link {
     control_begun: bool,
     /// Control frames beyond what the peer may ask for are read again then.
     control_pause: Option<Instant>,
+    /// Something has to be heard by then.
+    life_by: Option<Instant>,
     heard: Heard,
 }
 
@@ -129,6 +133,7 @@ impl Link {
             control: None,
             control_begun: false,
             control_pause: None,
+            life_by: None,
             heard: Heard { received: 0, acks: 0, data: 0, asked: 0, from: label, at: now, keep_alives: 0 },
         }
     }
@@ -175,6 +180,25 @@ impl Link {
         self.stage = Stage::Open;
         self.opened = Some(now);
         self.flow = Some(Flow::new(send_buffer, max_message));
+    }
+
+    /// Says HELLO to whom we dialled, and shows the topics at once or when their HELLO was looked at.
+    pub fn greet(&mut self, lent: &mut Lent<'_>, show: bool) {
+        if let Some(exchange) = self.exchange.as_mut().filter(|exchange| !exchange.has_begun()) {
+            exchange.begin(lent, show);
+        }
+    }
+
+    /// It has said HELLO to this key and goes on.
+    pub fn is_greeting(&self, key: &[u8; 32]) -> bool {
+        let begun = self.exchange.as_ref().is_some_and(Exchange::has_begun);
+        self.role == Role::Dialler && self.is_pending() && self.key == Some(*key) && begun
+    }
+
+    /// Another connection with this peer was refused for this one: it has to show life by then.
+    pub fn prove_life(&mut self, until: Instant) {
+        self.life_by.get_or_insert(until);
+        self.conn.ping();
     }
 
     /// Reads and writes what flows, if the session is open.
@@ -282,7 +306,7 @@ impl Link {
     ) {
         self.conn_timeout(now);
         let mut told = Vec::new();
-        let result = self.events(now, own_key, lent, endpoint, out);
+        let result = self.events(now, own_key, endpoint, out);
         let result = result.and_then(|()| self.control(now, lent, &mut told));
         for told in told {
             match told {
@@ -298,10 +322,16 @@ impl Link {
         if let Err(reason) = result {
             self.end(now, reason, out);
         }
+        self.listen(now);
+        if self.life_by.is_some_and(|until| until <= now) && self.stage != Stage::Ended {
+            let reason = Reason::new(Close::TimedOut, "nothing came from it any more");
+            self.close(now, &reason);
+            let Reason { close, text } = reason;
+            out.push(Progress::Ended(Lost { code: close.code(), reason: text, close: None, redial: true }));
+        }
         if matches!(self.stage, Stage::Waiting(_)) && self.may_begin() {
             out.push(Progress::Ready);
         }
-        self.listen(now);
     }
 
     /// What a session that continues another one waits for has come.
@@ -323,6 +353,7 @@ impl Link {
         let mut at = self.conn.poll_timeout();
         if self.stage != Stage::Ended {
             at = earlier(at, self.control_pause);
+            at = earlier(at, self.life_by);
             at = earlier(at, self.paths.as_ref().and_then(Paths::poll_deadline));
             at = earlier(at, self.flow.as_ref().and_then(Flow::poll_deadline));
         }
@@ -344,7 +375,6 @@ impl Link {
         &mut self,
         now: Instant,
         own_key: &[u8; 32],
-        lent: &mut Lent<'_>,
         endpoint: &mut Endpoint,
         out: &mut Vec<Progress>,
     ) -> Result<(), Reason> {
@@ -362,7 +392,7 @@ impl Link {
                     continue;
                 }
                 match event {
-                    Event::Connected => self.connected(now, own_key, lent)?,
+                    Event::Connected => self.connected(now, own_key, out)?,
                     Event::ConnectionLost { reason } => {
                         self.stage = Stage::Ended;
                         out.push(Progress::Ended(Lost::from_error(&reason)));
@@ -388,7 +418,7 @@ impl Link {
     }
 
     /// The handshake is done: the peer holds the key it showed.
-    fn connected(&mut self, now: Instant, own_key: &[u8; 32], lent: &mut Lent<'_>) -> Result<(), Reason> {
+    fn connected(&mut self, now: Instant, own_key: &[u8; 32], out: &mut Vec<Progress>) -> Result<(), Reason> {
         let peer = tls::peer(&self.conn).ok_or_else(|| Reason::protocol("the peer shows no Ed25519 certificate"))?;
         let key = peer.key;
         self.suite = peer.suite;
@@ -408,19 +438,21 @@ impl Link {
         self.paths = Some(Paths::new(keys, self.label, now));
         let (explicit, continues) =
             self.dial.as_ref().map_or((false, false), |dial| (dial.explicit, dial.continues.is_some()));
-        let mut exchange = Exchange::new(self.role, bindings, explicit, continues, now);
         if self.role == Role::Dialler {
             let control = self.conn.streams().open(Dir::Bi);
             self.control = Some(control.ok_or_else(|| Reason::protocol("the peer allows no stream"))?);
-            exchange.begin(lent);
+            out.push(Progress::Met);
         }
-        self.exchange = Some(exchange);
+        self.exchange = Some(Exchange::new(self.role, bindings, explicit, continues, now));
         Ok(())
     }
 
     /// Reads and writes the control stream.
     fn control(&mut self, now: Instant, lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
         let Some(exchange) = self.exchange.as_mut().filter(|_| self.stage != Stage::Ended) else { return Ok(()) };
+        if self.role == Role::Dialler && !exchange.has_begun() {
+            return Ok(());
+        }
         if self.control.is_none() {
             // Streams come in their order: the first of the dialler is the control stream.
             self.control = self.conn.streams().accept(Dir::Bi);
@@ -494,6 +526,7 @@ impl Link {
         let data = rx.stream + rx.datagram + stats.frame_tx.stream + stats.frame_tx.datagram;
         if std::mem::replace(&mut self.heard.received, received) != received {
             self.heard.at = now;
+            self.life_by = None;
             // An acknowledgement tells of the path that we send on, anything else of the one it came by.
             let acknowledged = std::mem::replace(&mut self.heard.acks, rx.acks) != rx.acks;
             if let Some(paths) = self.paths.as_mut().filter(|paths| acknowledged || paths.current() == self.heard.from)

@@ -39,7 +39,7 @@ pub use probing::send_probe;
 use crate::config::Cipher;
 use crate::config::limits::{
     QUIC_COPY_BYTES, QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES,
-    TRANSMIT_BYTES, TRANSMIT_SEGMENTS,
+    SEND_BUFFER_TOTAL_BYTES, TRANSMIT_BYTES, TRANSMIT_SEGMENTS,
 };
 use crate::crypto::identity::{Identity, WireId, wire_id};
 use crate::crypto::tls::Tls;
@@ -119,6 +119,10 @@ pub struct Quic {
     timers: Timers<usize>,
     reassembly: Budget,
     windows: Budget,
+    /// Bytes of messages that wait for all peers together.
+    buffered: usize,
+    /// Peers whose message was refused for that.
+    crowded: BTreeSet<PeerId>,
     /// Which connection a stream of the application belongs to.
     owners: BTreeMap<StreamId, usize>,
     last_stream: u64,
@@ -157,6 +161,8 @@ impl Quic {
             timers: Timers::default(),
             reassembly: Budget::new(REASSEMBLY_TOTAL_BYTES),
             windows: Budget::new(QUIC_WINDOWS_TOTAL_BYTES),
+            buffered: 0,
+            crowded: BTreeSet::new(),
             owners: BTreeMap::new(),
             last_stream: 0,
             room: usize::MAX,
@@ -294,7 +300,9 @@ impl Quic {
         let mut lent = Lent { topics: &self.topics, own: &self.own, v12: env.keys, rng: env.rng, now };
         link.work(now, &self.own_key, &mut lent, &mut self.endpoint, &mut progress);
         let before = self.reassembly.free();
+        let waited = link.buffered();
         link.run_flow(now, index, &mut lend!(self, env), &mut progress);
+        self.recount(waited, link.buffered(), env.out);
         if self.reassembly.free() > before {
             // Room came back: for whoever waits for it.
             let starved = self.links.iter().enumerate();
@@ -328,6 +336,15 @@ impl Quic {
         let link = self.link(index);
         if link.is_some_and(|link| !std::mem::replace(&mut link.sends, true)) {
             self.sending.push_back(index);
+        }
+    }
+
+    /// Less or more waits for a peer than before. Who was refused for want of room in total hears when half of it is free.
+    fn recount(&mut self, before: usize, after: usize, out: &mut Out) {
+        self.buffered = self.buffered.saturating_sub(before).saturating_add(after);
+        if self.buffered <= SEND_BUFFER_TOTAL_BYTES / 2 {
+            let free = std::mem::take(&mut self.crowded).into_iter();
+            out.events.extend(free.map(|peer| SessionEvent::Writable { peer }));
         }
     }
 
@@ -395,9 +412,11 @@ impl Quic {
 
     fn progress(&mut self, env: &mut Env<'_>, index: usize, progress: Progress) {
         match progress {
+            Progress::Met => self.met(env, index),
             Progress::Ready => self.agreed(env, index),
             Progress::Ended(lost) => self.ended(env, index, lost),
             Progress::Told(Told::Ready) => {}
+            Progress::Told(Told::Instance(instance)) => self.compare(env, index, instance),
             Progress::Told(Told::Shared) => {
                 if let Some(peer) = self.link(index).and_then(|link| link.peer) {
                     env.out.events.push_back(SessionEvent::Shared { peer });
