@@ -43,6 +43,8 @@ struct Account {
     sent: VecDeque<(Time, usize)>,
     got: VecDeque<(Time, usize)>,
     hellos: VecDeque<Time>,
+    /// Cookies and connection ids that we sent there: who shows one received it.
+    ids: HashSet<Vec<u8>>,
 }
 
 /// The invariants and what they remember.
@@ -216,6 +218,7 @@ impl Check {
         account.sent.push_back((now, bytes.len()));
         account.sent.retain(|(at, _)| *at + window > now);
         account.got.retain(|(at, _)| *at + window * 2 > now);
+        account.ids.extend(id_given(bytes).map(<[u8]>::to_vec));
         let mut wrong = None;
         if bytes.first() == Some(&0xa1) {
             account.hellos.push_back(now);
@@ -252,8 +255,10 @@ impl Check {
             account.got.push_back((packet.at, packet.bytes.len()));
             // A frame that decrypts proves its sender even unasked; nobody here forges one.
             let sealed = !data_frames(&packet.bytes).is_empty();
-            let answer = matches!(packet.bytes.first(), Some(0x04 | 0xa2)) && !account.sent.is_empty();
-            account.proven |= sealed || answer;
+            let kind = packet.bytes.first();
+            let answer = matches!(kind, Some(0x04 | 0xa2 | 0xa4 | 0xa5)) && !account.sent.is_empty();
+            let shown = account.ids.iter().any(|id| shows(&packet.bytes, id));
+            account.proven |= sealed || answer || shown;
         }
         let Some(origin) = self.members.get(&packet.origin) else { return };
         let Some(last) = origin.last() else { return };
@@ -292,6 +297,29 @@ fn data_frames(bytes: &[u8]) -> Vec<&[u8]> {
     }
 }
 
+/// The cookie of a PROBE_ACK, or the id that a long header of QUIC names for its sender.
+fn id_given(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes.first()? {
+        0xa4 => bytes.get(18..34),
+        0xc0..=0xff => {
+            let (len, rest) = bytes.get(6 + usize::from(*bytes.get(5)?)..)?.split_first()?;
+            rest.get(..usize::from(*len)).filter(|id| !id.is_empty())
+        }
+        _ => None,
+    }
+}
+
+/// Whether a QUIC datagram is addressed to this id.
+fn shows(bytes: &[u8], id: &[u8]) -> bool {
+    match bytes.first() {
+        Some(0x40..=0x7f) => bytes[1..].starts_with(id),
+        Some(0xc0..=0xff) => {
+            bytes.get(5).is_some_and(|len| usize::from(*len) == id.len()) && bytes[6..].starts_with(id)
+        }
+        _ => false,
+    }
+}
+
 /// What no frame of ours may be, by its receiver's family.
 fn frame_rules(
     bytes: &[u8],
@@ -307,6 +335,15 @@ fn frame_rules(
         return beacon_rules(bytes, to);
     }
     match kind {
+        0x40..=0x7f | 0xc0..=0xff if bytes.len() < 21 => Err("a QUIC packet too short"),
+        0x40..=0x7f | 0xc0..=0xff if bytes.len() > usize::from(limits::QUIC_PACKET_BYTES) => {
+            Err("a QUIC datagram too long")
+        }
+        0x40..=0x7f | 0xc0..=0xff => Ok(()),
+        0xa3 if bytes.len() != 64 || bytes[1] != 1 => Err("a PROBE of another length or version"),
+        0xa4 if bytes.len() != 53 || bytes[1] != 1 => Err("a PROBE_ACK of another length or version"),
+        0xa5 if bytes.len() != 44 || !matches!(bytes[9], 1 | 2) => Err("a SESSION_PROBE of another length or kind"),
+        0xa3..=0xa5 => Ok(()),
         0xa1 | 0xa2 if bytes.len() != 41 => Err("a HELLO that has not 41 bytes"),
         0xa1 | 0xa2 if bytes[9..].iter().all(|b| *b == 0) => Err("a key of zeros"),
         0x01 if bytes.len() < 33 => Err("a DATA frame too short"),

@@ -13,6 +13,8 @@ pub enum Out {
         via: Via,
         to: SocketAddr,
         bytes: Vec<u8>,
+        /// Lost rather than cut where a link is too small.
+        whole: bool,
     },
     Resolve {
         query: u64,
@@ -34,11 +36,11 @@ pub struct Io {
 
 impl Io {
     pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        self.out.push(Out::Send { via: Via::Main, to, bytes });
+        self.out.push(Out::Send { via: Via::Main, to, bytes, whole: false });
     }
 
     pub fn multicast(&mut self, interface: u32, bytes: Vec<u8>) {
         let to = SocketAddr::new(LAN_GROUP.into(), crate::network::LAN_PORT);
-        self.out.push(Out::Send { via: Via::Lan { interface }, to, bytes });
+        self.out.push(Out::Send { via: Via::Lan { interface }, to, bytes, whole: false });
     }
 }

@@ -150,6 +150,15 @@ impl Interface {
     }
 }
 
+/// A datagram that leaves.
+pub struct Sent {
+    pub via: Via,
+    pub to: SocketAddr,
+    pub bytes: Rc<[u8]>,
+    /// Lost rather than cut where a link is too small.
+    pub whole: bool,
+}
+
 /// A datagram on its way.
 #[derive(Clone, Debug)]
 pub struct Packet {
@@ -172,6 +181,8 @@ pub struct Network {
     links: HashMap<(NodeId, NodeId), Link>,
     /// The side of the partition each place is on; datagrams do not cross sides.
     pub side: Vec<u32>,
+    /// Boxes on every way that lose what this says of.
+    pub drops: Option<fn(&[u8]) -> bool>,
     /// Addresses that answer nothing: what is sent there is lost.
     pub unreachable: BTreeSet<SocketAddr>,
     pub names: BTreeMap<String, Vec<IpAddr>>,
@@ -185,6 +196,7 @@ impl Network {
             overrides: BTreeMap::new(),
             links: HashMap::new(),
             side: Vec::new(),
+            drops: None,
             unreachable: BTreeSet::new(),
             names: BTreeMap::new(),
         }
@@ -203,16 +215,12 @@ impl Network {
     }
 
     /// What becomes of a datagram that a place sends.
-    pub fn send(
-        &mut self,
-        rng: &mut Rng,
-        now: Time,
-        origin: NodeId,
-        via: Via,
-        to: SocketAddr,
-        bytes: Rc<[u8]>,
-    ) -> Vec<Packet> {
+    pub fn send(&mut self, rng: &mut Rng, now: Time, origin: NodeId, sent: Sent) -> Vec<Packet> {
+        let Sent { via, to, bytes, whole } = sent;
         let mut packets = Vec::new();
+        if self.drops.is_some_and(|drops| drops(&bytes)) {
+            return packets;
+        }
         for (node, via, from, dest) in self.leave(origin, via, to) {
             if self.side[node] != self.side[origin] || self.unreachable.contains(&to) {
                 continue;
@@ -312,6 +320,12 @@ impl Network {
         };
         Some((node, Via::Main, from, to))
     }
+}
+
+/// What two of ours say to each other on their sockets and old peers do not know: without it, they are old peers to
+/// each other.
+pub fn is_modern(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(0x40..=0x7f | 0xc0..=0xff | 0xa3..=0xa5))
 }
 
 /// Addresses that mean the machine itself.

@@ -10,8 +10,10 @@ use crate::network::Place;
 use setowire::Config;
 use setowire::crypto::identity::{Identity, WireId};
 use setowire::node::{Datagrams, Event, Level, Node, Now, OpId, Output, PeerId, PeerInfo, Via};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// A message as the application got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,7 @@ pub struct Ours {
     pub node: Node,
     pub wire_id: WireId,
     pub clear_fragments: bool,
+    directory: Directory,
     /// Connected peers as of their last event.
     pub peers: BTreeMap<PeerId, PeerInfo>,
     gone: BTreeSet<PeerId>,
@@ -51,28 +54,35 @@ pub struct Ours {
     pub print_log: bool,
 }
 
-/// The wire id of a peer, zeros if unknown.
-pub fn wire_id_of(info: &PeerInfo) -> WireId {
-    info.legacy_id.as_ref().map(setowire::crypto::identity::wire_id).unwrap_or_default()
-}
+/// The ids of the old wire of all nodes of ours by their keys: a modern peer may keep it to itself.
+pub type Directory = Rc<RefCell<BTreeMap<[u8; 32], WireId>>>;
 
 pub fn now(io: &Io) -> Now {
     Now { mono: io.mono, unix_us: io.unix_us }
 }
 
 impl Ours {
-    pub fn new(io: &mut Io, place: &Place, config: &Config, identity: [u8; 32], chance: [u8; 32]) -> Ours {
+    pub fn new(
+        io: &mut Io,
+        place: &Place,
+        config: &Config,
+        identity: [u8; 32],
+        chance: [u8; 32],
+        directory: Directory,
+    ) -> Ours {
         // The seed is given, so the node knows that peers may remember it.
         let config = Config { seed: Some(identity.into()), ..config.clone() };
         let config = &config;
         let identity = Identity::from_seed(&identity);
         let wire_id = identity.v12().wire_id();
+        directory.borrow_mut().insert(identity.key(), wire_id);
         let mut node = Node::new(config, identity, place.ports, chance, now(io)).unwrap();
         node.handle_interfaces(now(io), &place.lan_interfaces());
         let mut ours = Ours {
             node,
             wire_id,
             clear_fragments: config.clear_fragments,
+            directory,
             peers: BTreeMap::new(),
             gone: BTreeSet::new(),
             received: Vec::new(),
@@ -122,6 +132,7 @@ impl Ours {
                 via: transmit.via,
                 to: transmit.to,
                 bytes: bytes.to_vec(),
+                whole: transmit.whole,
             }));
             self.node.recycle(transmit.bytes);
         }
@@ -153,7 +164,7 @@ impl Ours {
                 let info = self.peers.get(peer).expect("a message from a connected peer");
                 let gossip = data.first() == Some(&b'{') && data.windows(7).any(|w| w == b"_gossip");
                 assert!(!gossip, "gossip was delivered: {}", String::from_utf8_lossy(data));
-                let (peer, data, from) = (*peer, data.to_vec(), wire_id_of(info));
+                let (peer, data, from) = (*peer, data.to_vec(), self.wire_id_of(info));
                 self.received.push(Received { at: io.now, peer, from, data, clear: *clear });
             }
             Event::Writable { peer } => assert!(self.peers.contains_key(peer), "writable of an unknown peer {peer:?}"),
@@ -171,9 +182,16 @@ impl Ours {
         }
     }
 
+    /// The wire id of a peer, by its proven key or by what it says; zeros if unknown.
+    pub fn wire_id_of(&self, info: &PeerInfo) -> WireId {
+        let by_key = info.key.and_then(|key| self.directory.borrow().get(&key).copied());
+        let said = info.legacy_id.as_ref().map(setowire::crypto::identity::wire_id);
+        by_key.or(said).unwrap_or_default()
+    }
+
     /// The peer with this wire id, if connected.
     pub fn peer(&self, id: &WireId) -> Option<&PeerInfo> {
-        self.peers.values().find(|info| wire_id_of(info) == *id)
+        self.peers.values().find(|info| self.wire_id_of(info) == *id)
     }
 
     pub fn is_connected(&self, id: &WireId) -> bool {
@@ -192,10 +210,13 @@ pub fn short(id: &WireId) -> String {
 
 fn brief(event: &Event) -> String {
     match event {
-        Event::Connection(info) => format!("connection {:?} {} {:?}", info.id, info.address, info.source),
+        Event::Connection(info) => {
+            format!("connection {:?} {} {:?} {}", info.id, info.address, info.source, info.session.name())
+        }
         Event::Disconnection { peer, code, reason, .. } => format!("disconnection {peer:?} {code:?} {reason}"),
         Event::Update(info) => {
-            format!("update {:?} {} {:?} confirmed {}", info.id, info.address, info.family, info.confirmed)
+            let session = info.session.name();
+            format!("update {:?} {} {session} {:?} confirmed {}", info.id, info.address, info.family, info.confirmed)
         }
         Event::Message { peer, data, clear, .. } => format!("message {peer:?} {} bytes clear {clear}", data.len()),
         other => format!("{other:?}"),

@@ -3,7 +3,7 @@
 
 use crate::link::Profile;
 use crate::models::{CPP, JS, PY_MAIN, Quirks, RUST};
-use crate::network::{LAN_GROUP, LAN_PORT, NodeId, Packet, Place};
+use crate::network::{LAN_GROUP, LAN_PORT, NodeId, Packet, Place, is_modern};
 use crate::rng::Rng;
 use crate::world::World;
 use setowire::Config;
@@ -19,8 +19,32 @@ const MS: Duration = Duration::from_millis(1);
 /// Ours at 0, its confirmed peer at 1, the attacker's sockets at 2.
 struct Attack {
     world: World,
+    friend: Friend,
     rng: Rng,
     said: u32,
+}
+
+/// Who is connected with us.
+#[derive(Clone, Copy, Debug)]
+enum Friend {
+    /// Ours, over a modern session.
+    Modern,
+    /// Ours, with a network between us that lets only the old wire through.
+    Ours,
+    Old(&'static Quirks),
+}
+use Friend::{Modern, Old, Ours};
+
+impl Friend {
+    fn restart(self, world: &mut World, seed: [u8; 32]) {
+        match self {
+            Modern | Ours => world.start_ours(FRIEND, &Config::default(), seed),
+            Old(quirks) => world.start_model(FRIEND, quirks, seed),
+        }
+        if matches!(self, Old(quirks) if quirks.rust) {
+            world.dial(FRIEND, US);
+        }
+    }
 }
 
 const US: NodeId = 0;
@@ -28,19 +52,22 @@ const FRIEND: NodeId = 1;
 const ATTACKER: NodeId = 2;
 
 impl Attack {
-    fn new(seed: u64, quirks: Option<&'static Quirks>) -> Attack {
+    fn new(seed: u64, friend: Friend) -> Attack {
         let mut world = World::new(seed, Profile::WIRE);
         world.add_ours(Place::new(0), &Config::default());
-        match quirks {
-            None => world.add_ours(Place::new(1), &Config::default()),
-            Some(quirks) => world.add_model(Place::new(1), quirks),
+        match friend {
+            Friend::Modern | Friend::Ours => world.add_ours(Place::new(1), &Config::default()),
+            Friend::Old(quirks) => world.add_model(Place::new(1), quirks),
         };
         world.add_raw(Place::new(2).on(&[9]));
-        if quirks.is_some_and(|quirks| quirks.rust) {
-            world.dial(US, FRIEND);
+        match friend {
+            Friend::Modern => {}
+            Friend::Ours => world.net.drops = Some(is_modern),
+            Friend::Old(quirks) if quirks.rust => world.dial(US, FRIEND),
+            Friend::Old(_) => {}
         }
         world.expect("connected", S * 10, |w| w.sees(US, FRIEND) && w.sees(FRIEND, US));
-        let mut attack = Attack { world, rng: Rng::new(seed ^ 1), said: 0 };
+        let mut attack = Attack { world, friend, rng: Rng::new(seed ^ 1), said: 0 };
         attack.still_talks();
         attack.world.expect("confirmed", S, |w| w.ours(US).peers.values().all(|peer| peer.confirmed));
         attack
@@ -81,7 +108,9 @@ impl Attack {
     fn calm(&mut self) {
         self.world.run_for(limits::UNCONFIRMED_LIFE + S * 10);
         let stats = self.world.ours(US).node.stats();
-        let gauges = (stats.unconfirmed, stats.dials, stats.ops, stats.buffered_bytes, stats.reassembly_bytes);
+        // Where only the old wire gets through, each beacon of the friend makes us try for a modern session.
+        let dials = if matches!(self.friend, Ours) { 0 } else { stats.dials };
+        let gauges = (stats.unconfirmed, dials, stats.ops, stats.buffered_bytes, stats.reassembly_bytes);
         assert_eq!(gauges, (0, 0, 0, 0, 0));
         assert_eq!(stats.peers, 1);
     }
@@ -93,8 +122,8 @@ fn hello(kind: u8, keys: &V12Keys) -> Vec<u8> {
 
 #[test]
 fn floods_of_hellos_fill_nothing() {
-    for quirks in [None, Some(&JS)] {
-        let mut attack = Attack::new(300, quirks);
+    for friend in [Modern, Ours, Old(&JS)] {
+        let mut attack = Attack::new(300, friend);
         for i in 0..6_000u32 {
             let keys = V12Keys::from_seed(&(i % 500).to_be_bytes());
             let from = attack.stranger();
@@ -110,7 +139,7 @@ fn floods_of_hellos_fill_nothing() {
 
 #[test]
 fn one_stranger_with_many_identities_fills_nothing() {
-    let mut attack = Attack::new(301, Some(&PY_MAIN));
+    let mut attack = Attack::new(301, Old(&PY_MAIN));
     // It answers every PING and HELLO, from one address and many ports.
     for i in 0..400u32 {
         let keys = V12Keys::from_seed(&i.to_be_bytes());
@@ -164,10 +193,10 @@ fn confirmed_peers_keep_their_places_in_a_full_table() {
 
 #[test]
 fn a_known_id_with_another_key_changes_nothing() {
-    for quirks in [None, Some(&JS), Some(&CPP), Some(&RUST)] {
-        let mut attack = Attack::new(303, quirks);
+    for friend in [Modern, Ours, Old(&JS), Old(&CPP), Old(&RUST)] {
+        let mut attack = Attack::new(303, friend);
         let id = attack.world.wire_id(FRIEND);
-        let friend = attack.world.net.places[FRIEND].v4();
+        let address = attack.world.net.places[FRIEND].v4();
         let wrong = V12Keys::from_seed(b"attacker");
         for kind in [0xa1, 0xa2] {
             let forged = [&[kind][..], &id, wrong.public()].concat();
@@ -175,7 +204,7 @@ fn a_known_id_with_another_key_changes_nothing() {
             for bytes in [forged, zero] {
                 let stranger = attack.stranger();
                 attack.forge(stranger, bytes.clone());
-                attack.forge(friend, bytes);
+                attack.forge(address, bytes);
                 attack.world.run_for(MS * 100);
             }
         }
@@ -186,10 +215,9 @@ fn a_known_id_with_another_key_changes_nothing() {
 
 #[test]
 fn data_is_not_drawn_to_an_address_that_only_names_the_friend() {
-    for quirks in [None, Some(&JS), Some(&PY_MAIN)] {
-        let mut attack = Attack::new(304, quirks);
-        let friend = attack.world.identity_seed(FRIEND);
-        let keys = V12Keys::from_seed(&friend);
+    for friend in [Modern, Ours, Old(&JS), Old(&PY_MAIN)] {
+        let mut attack = Attack::new(304, friend);
+        let keys = V12Keys::from_seed(&attack.world.identity_seed(FRIEND));
         let us = attack.us();
         // The friend's HELLO and PING are public; the attacker also answers PINGs with its id.
         for round in 0..100u64 {
@@ -200,7 +228,7 @@ fn data_is_not_drawn_to_an_address_that_only_names_the_friend() {
             attack.world.run_for(MS * 100);
             attack.world.write(US, FRIEND, format!("secret {round}").as_bytes()).expect("room");
             for (_, _, bytes) in attack.world.take_raw(ATTACKER) {
-                assert_ne!(bytes[0], 0x01, "DATA went to the attacker");
+                assert!(bytes[0] != 0x01 && bytes[0] & 0x40 == 0, "data went to the attacker");
             }
         }
         let last = b"secret 99".to_vec();
@@ -219,8 +247,8 @@ fn replay(attack: &mut Attack, packets: &[Packet], from_attacker: bool) {
 
 #[test]
 fn replays_are_not_delivered() {
-    for quirks in [None, Some(&JS), Some(&CPP), Some(&RUST)] {
-        let mut attack = Attack::new(305, quirks);
+    for friend in [Modern, Ours, Old(&JS), Old(&CPP), Old(&RUST)] {
+        let mut attack = Attack::new(305, friend);
         attack.world.tap = Some(Vec::new());
         for _ in 0..20 {
             attack.still_talks();
@@ -231,7 +259,7 @@ fn replays_are_not_delivered() {
         let count = attack.world.ours(US).received.len();
         for from_attacker in [false, true, false] {
             replay(&mut attack, &to_us, from_attacker);
-            assert_eq!(attack.world.ours(US).received.len(), count, "{:?}", quirks.map(|q| q.name));
+            assert_eq!(attack.world.ours(US).received.len(), count, "{:?}", friend);
         }
         attack.still_talks();
     }
@@ -239,15 +267,16 @@ fn replays_are_not_delivered() {
 
 #[test]
 fn replays_after_a_restart_of_the_friend_are_not_delivered() {
-    for quirks in [None, Some(&JS), Some(&PY_MAIN), Some(&CPP), Some(&RUST)] {
-        let mut attack = Attack::new(306, quirks);
+    for friend in [Modern, Ours, Old(&JS), Old(&PY_MAIN), Old(&CPP), Old(&RUST)] {
+        let mut attack = Attack::new(306, friend);
         attack.world.tap = Some(Vec::new());
         for _ in 0..10 {
             attack.still_talks();
         }
         let tapped = attack.world.tap.take().expect("a tap");
-        let data: Vec<Packet> =
-            tapped.into_iter().filter(|p| p.to == US && matches!(p.bytes[0], 0x01 | 0x13)).collect();
+        let data =
+            tapped.into_iter().filter(|p| p.to == US && (p.bytes[0] & 0x40 != 0 || matches!(p.bytes[0], 0x01 | 0x13)));
+        let data: Vec<Packet> = data.collect();
         let count = attack.world.ours(US).received.len();
         let seed = attack.world.identity_seed(FRIEND);
         attack.world.kill(FRIEND);
@@ -255,35 +284,29 @@ fn replays_after_a_restart_of_the_friend_are_not_delivered() {
         assert_eq!(attack.world.ours(US).received.len(), count, "while it is away");
         // The HELLO of the friend is public: with it an attacker feigns a restart, then replays.
         let keys = V12Keys::from_seed(&seed);
-        let friend = attack.world.net.places[FRIEND].v4();
-        attack.forge(friend, hello(0xa1, &keys));
+        let address = attack.world.net.places[FRIEND].v4();
+        attack.forge(address, hello(0xa1, &keys));
         attack.world.run_for(MS * 50);
-        attack.forge(friend, [&[0x04][..], keys.id()].concat());
+        attack.forge(address, [&[0x04][..], keys.id()].concat());
         replay(&mut attack, &data, false);
         assert_eq!(attack.world.ours(US).received.len(), count, "after a feigned restart");
         attack.world.run_for(limits::V12_PEER_TIMEOUT + S * 10);
         replay(&mut attack, &data, false);
         assert_eq!(attack.world.ours(US).received.len(), count, "after it was dropped");
-        match quirks {
-            None => attack.world.start_ours(FRIEND, &Config::default(), seed),
-            Some(quirks) => attack.world.start_model(FRIEND, quirks, seed),
-        }
-        if quirks.is_some_and(|quirks| quirks.rust) {
-            attack.world.dial(FRIEND, US);
-        }
+        friend.restart(&mut attack.world, seed);
         attack.world.expect("back", S * 20, |w| w.sees(US, FRIEND) && w.sees(FRIEND, US));
         replay(&mut attack, &data, false);
-        assert_eq!(attack.world.ours(US).received.len(), count, "{:?} after it is back", quirks.map(|q| q.name));
+        assert_eq!(attack.world.ours(US).received.len(), count, "{:?} after it is back", friend);
     }
 }
 
 #[test]
 fn a_forged_goaway_does_not_disconnect() {
-    for quirks in [None, Some(&JS), Some(&CPP), Some(&RUST)] {
-        let mut attack = Attack::new(307, quirks);
-        let friend = attack.world.net.places[FRIEND].v4();
+    for friend in [Modern, Ours, Old(&JS), Old(&CPP), Old(&RUST)] {
+        let mut attack = Attack::new(307, friend);
+        let address = attack.world.net.places[FRIEND].v4();
         for i in 0..200 {
-            attack.forge(friend, vec![0x0a, 0][..1 + i % 2].to_vec());
+            attack.forge(address, vec![0x0a, 0][..1 + i % 2].to_vec());
             attack.world.run_for(MS * 50);
         }
         attack.still_talks();
@@ -292,7 +315,7 @@ fn a_forged_goaway_does_not_disconnect() {
 
 /// Strangers that send this and never answer get back no more than they sent.
 fn no_more_than_came(name: &str, frames: impl Fn(&mut Rng) -> Vec<u8>) {
-    let mut attack = Attack::new(308, Some(&JS));
+    let mut attack = Attack::new(308, Old(&JS));
     let us = attack.us();
     let mut sent = 0;
     for _ in 0..200 {
@@ -366,8 +389,8 @@ fn hostile_beacons_hit_a_victim_within_the_budget_only() {
 
 #[test]
 fn noise_is_survived() {
-    let mut attack = Attack::new(310, Some(&JS));
-    let friend = attack.world.net.places[FRIEND].v4();
+    let mut attack = Attack::new(310, Old(&JS));
+    let address = attack.world.net.places[FRIEND].v4();
     let kinds = [0x01, 0x03, 0x04, 0x07, 0x09, 0x0b, 0x10, 0x11, 0x12, 0x13, 0x14, 0x20, 0x21, 0x22, 0x30, 0xa1];
     for i in 0..20_000 {
         let len = attack.rng.below(80) as usize;
@@ -375,7 +398,7 @@ fn noise_is_survived() {
         if let Some(kind) = bytes.first_mut().filter(|_| i % 4 != 0) {
             *kind = *attack.rng.pick(&kinds);
         }
-        let from = if i % 2 == 0 { friend } else { attack.stranger() };
+        let from = if i % 2 == 0 { address } else { attack.stranger() };
         attack.forge(from, bytes);
         if i % 20 == 0 {
             attack.world.run_for(MS);

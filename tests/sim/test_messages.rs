@@ -93,14 +93,14 @@ fn a_send_refused_for_what_waits_for_others_is_told_when_to_try_again() {
     world.add_ours(Place::new(0), &config);
     world.add_ours(Place::new(1), &Config::default());
     world.add_ours(Place::new(2), &Config::default());
-    connected(&mut world, S * 5);
+    world.expect("connected", S * 5, |w| w.sees(0, 1) && w.sees(0, 2));
     world.kill(1);
     let message = vec![7; 60_000];
     let refused = (0..2_000).find_map(|_| world.write(0, 1, &message).err()).map(|e| e.code);
     assert_eq!(refused, Some(Code::WouldBlock));
     assert_eq!(world.write(0, 2, &message).map_err(|e| e.code), Err(Code::WouldBlock));
     let there = world.ours(0).peer(&world.wire_id(2)).expect("it is connected").id;
-    world.expect("the peer is writable", S * 5, |world| {
+    world.expect("the peer is writable", S * 70, |world| {
         world.ours(0).events.iter().any(|(_, event)| *event == Event::Writable { peer: there })
     });
 }

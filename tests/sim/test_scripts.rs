@@ -7,7 +7,7 @@
 
 use crate::link::Profile;
 use crate::models::{CPP, JS, PY_010, Quirks, RUST};
-use crate::network::{NodeId, Place};
+use crate::network::{NodeId, Place, is_modern};
 use crate::rng::Rng;
 use crate::world::World;
 use setowire::Config;
@@ -43,6 +43,8 @@ impl Recorder {
     fn new(others: &[Option<&'static Quirks>]) -> Recorder {
         let mut world = World::new(400, Profile::WIRE);
         world.tap = Some(Vec::new());
+        // What TLS draws is not of the seed: a script cannot hold a modern session.
+        world.net.drops = Some(is_modern);
         world.add_ours_seeded(place(0), &Config::default(), NODE_SEED);
         for (n, quirks) in (1..).zip(others) {
             match quirks {

@@ -11,8 +11,8 @@ use crate::clock::{Clock, Time, Wall};
 use crate::io::{Io, Out};
 use crate::link::Profile;
 use crate::models::{Model, Quirks, Setup};
-use crate::network::{Network, NodeId, Packet, Place};
-use crate::ours::Ours;
+use crate::network::{Network, NodeId, Packet, Place, Sent};
+use crate::ours::{Directory, Ours};
 use crate::rng::Rng;
 use setowire::Config;
 use setowire::crypto::identity::{V12Keys, WireId};
@@ -67,6 +67,7 @@ pub struct World {
     pub print: bool,
     /// Copies of what arrives, when a scenario asks for them.
     pub tap: Option<Vec<Packet>>,
+    directory: Directory,
     clock: Clock,
     slots: Vec<Slot>,
     queue: BinaryHeap<Reverse<(Time, u64)>>,
@@ -86,6 +87,7 @@ impl World {
             datagrams: 0,
             print: ["SETOWIRE_SIM_TRACE", "SETOWIRE_SIM_SEED"].iter().any(|name| std::env::var_os(name).is_some()),
             tap: None,
+            directory: Directory::default(),
             clock: Clock::new(),
             slots: Vec::new(),
             queue: BinaryHeap::new(),
@@ -134,7 +136,7 @@ impl World {
     pub fn start_ours(&mut self, node: NodeId, config: &Config, seed: [u8; 32]) {
         let chance = self.rng.bytes();
         let mut io = self.io(node);
-        let mut ours = Ours::new(&mut io, &self.net.places[node], config, seed, chance);
+        let mut ours = Ours::new(&mut io, &self.net.places[node], config, seed, chance, self.directory.clone());
         ours.print_log = self.print;
         ours.call(&mut io, |node, now| node.join(now, TOPIC, None)).expect("a first join works");
         self.check.enter(node, self.slots[node].life + 1, &seed, None);
@@ -425,7 +427,7 @@ impl World {
     fn apply(&mut self, node: NodeId, io: Io) {
         for out in io.out {
             match out {
-                Out::Send { via, to, bytes } => self.send(node, via, to, bytes),
+                Out::Send { via, to, bytes, whole } => self.dispatch(node, via, to, bytes, whole),
                 Out::Exit => self.net.places[node].up = false,
                 Out::Resolve { query, host, port } => {
                     let known = self.net.names.get(&host);
@@ -452,6 +454,10 @@ impl World {
 
     /// Sends a datagram from a place.
     pub fn send(&mut self, node: NodeId, via: Via, to: SocketAddr, bytes: Vec<u8>) {
+        self.dispatch(node, via, to, bytes, false);
+    }
+
+    fn dispatch(&mut self, node: NodeId, via: Via, to: SocketAddr, bytes: Vec<u8>, whole: bool) {
         if self.is_ours(node) {
             let dest = self.net.owner(node, to);
             let fragments = self.ours(node).clear_fragments;
@@ -461,7 +467,7 @@ impl World {
             }
         }
         let bytes: Rc<[u8]> = bytes.into();
-        let packets = self.net.send(&mut self.rng, self.now, node, via, to, bytes.clone());
+        let packets = self.net.send(&mut self.rng, self.now, node, Sent { via, to, bytes: bytes.clone(), whole });
         self.record(node, to, &bytes, &packets);
         packets.into_iter().for_each(|packet| self.push(packet.at, Happening::Arrival(packet)));
     }
@@ -477,7 +483,11 @@ impl World {
 
     fn record(&mut self, from: NodeId, to: SocketAddr, bytes: &[u8], packets: &[Packet]) {
         self.datagrams += 1;
-        let kind = u64::from(bytes.first().copied().unwrap_or(0));
+        // Header protection makes the rest of QUIC's first byte, and all that follows, random.
+        let kind = match bytes.first().copied().unwrap_or(0) {
+            quic if quic & 0x40 != 0 => u64::from(quic & 0xc0),
+            kind => u64::from(kind),
+        };
         self.mix(self.now.as_nanos() as u64);
         self.mix(from as u64);
         match to.ip() {
