@@ -27,7 +27,7 @@ stop() { echo "scripts/test.sh: $*" >&2; exit 1; }
 # ---- What the tests need ----
 
 # Debian package: a file or command it brings.
-PACKAGES=(gcc:cc libc6-dev:libc g++:c++ python3:python3 python3-venv:python3-venv iproute2:ip util-linux:unshare procps:sysctl valgrind:valgrind)
+PACKAGES=(gcc:cc libc6-dev:libc g++:c++ python3:python3 python3-venv:python3-venv iproute2:ip util-linux:unshare procps:sysctl nftables:nft valgrind:valgrind)
 
 have() { # COMMAND
     case $1 in

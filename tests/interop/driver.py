@@ -18,6 +18,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import traceback
 from typing import Any
 
@@ -72,6 +73,67 @@ def local_address(interfaces: str | list[str] | None) -> str:
     return "127.0.0.1"
 
 
+class Flow:
+    """Numbered messages to and from one peer, with the times at which they were sent and received."""
+
+    HEAD = struct.Struct(">4sBQd")
+    MAGIC = b"FLOW"
+    SMALL, BULK, LAST = range(3)
+    SMALL_BYTES = 100
+
+    def __init__(self) -> None:
+        self.sending = False
+        self.sent = 0
+        #: Number, time sent, time received: of all that came.
+        self.log: list[tuple[int, float, float]] = []
+        self.waiting: list[tuple[float, asyncio.Future[float]]] = []
+
+    async def send(self, peer: setowire.Peer, rate: float, bulk: int, bulk_period: float) -> None:
+        """Sends small messages at a rate and large ones in a period until `sending` is false, then the last one."""
+        self.sending = True
+        next_small = next_bulk = time.monotonic()
+        while self.sending:
+            await self.write(peer, self.SMALL, self.SMALL_BYTES)
+            next_small += 1 / rate
+            if bulk and next_bulk <= time.monotonic():
+                await self.write(peer, self.BULK, bulk)
+                next_bulk += bulk_period
+            await asyncio.sleep(max(0.0, next_small - time.monotonic()))
+        await self.write(peer, self.LAST, self.SMALL_BYTES)
+
+    async def write(self, peer: setowire.Peer, kind: int, size: int) -> None:
+        while not peer.write(self.HEAD.pack(self.MAGIC, kind, self.sent, time.monotonic()).ljust(size, b"\0")):
+            if not peer.connected:
+                raise ConnectionError(f"the peer is gone after {self.sent} messages")
+            await asyncio.sleep(0.005)
+        self.sent += 1
+
+    def receive(self, data: bytes) -> bool:
+        """Takes a message of a flow; false: it is none."""
+        if len(data) < self.HEAD.size or not data.startswith(self.MAGIC):
+            return False
+        _, kind, number, sent = self.HEAD.unpack_from(data)
+        received = time.monotonic()
+        self.log.append((number, sent, received))
+        for at, future in self.waiting:
+            if sent >= at and not future.done():
+                future.set_result(received)
+        self.waiting = [entry for entry in self.waiting if not entry[1].done()]
+        if kind == self.LAST:
+            emit("flowed", log=self.log)
+            self.log = []
+        return True
+
+    async def after(self, at: float) -> float:
+        """When the first message came that was sent after this time."""
+        for _, sent, received in self.log:
+            if sent >= at:
+                return received
+        future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.waiting.append((at, future))
+        return await future
+
+
 class Driver:
     """One swarm and the commands for it."""
 
@@ -80,6 +142,7 @@ class Driver:
         self.ip = ""
         self.ended = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.flow = Flow()
 
     # -- commands -----------------------------------------------------------
 
@@ -93,7 +156,7 @@ class Driver:
         swarm = self.swarm = setowire.Swarm(options)
         self.ip = local_address(command.get("lan_interfaces"))
         swarm.on("connection", self.on_connection)
-        swarm.on("data", lambda data, peer: emit("data", peer=peer.id, **content(data)))
+        swarm.on("data", self.on_data)
         swarm.on("disconnect", lambda peer_id: emit("disconnect", peer=peer_id))
         swarm.on("close", self.on_close)
         topic = topic_bytes(command)
@@ -119,6 +182,19 @@ class Driver:
 
     async def cmd_broadcast(self, command: Command) -> Answer:
         return "broadcasted", {"sent": self.started.broadcast(bytes.fromhex(command["hex"]))}
+
+    async def cmd_flow(self, command: Command) -> Answer:
+        (peer,) = self.started.peers
+        bulk, period = int(command.get("bulk", 0)), float(command.get("bulk_period", 1))
+        self.spawn(self.flow.send(peer, float(command["rate"]), bulk, period))
+        return "flowing", {"peer": peer.id, "session": peer.session}
+
+    async def cmd_flow_after(self, command: Command) -> Answer:
+        return "flow_passed", {"received": await self.flow.after(float(command["at"]))}
+
+    async def cmd_flow_end(self, command: Command) -> Answer:
+        self.flow.sending = False
+        return "flow_ending", {}
 
     async def cmd_store(self, command: Command) -> Answer:
         raise NotImplementedError("values are not available in this version")
@@ -183,6 +259,10 @@ class Driver:
 
     def on_connection(self, peer: setowire.Peer) -> None:
         emit("connection", peer=peer.id, address=peer.address, port=peer.port, session=peer.session)
+
+    def on_data(self, data: bytes, peer: setowire.Peer) -> None:
+        if not self.flow.receive(data):
+            emit("data", peer=peer.id, **content(data))
 
     def on_close(self) -> None:
         print("driver: the swarm is closed", file=sys.stderr)

@@ -10,6 +10,18 @@
 #   lan.sh plug PREFIX N IFNAME FAMILIES
 #       one more interface for host N, on the same switch, with the addresses
 #       10.78.0.N/24 and, or, fd78::N/64; its port is called IFNAME-N
+#   lan.sh router PREFIX
+#       the switch becomes a router between 10.77.0.0/24 and 10.78.0.0/24, in both
+#       of which it is .254
+#   lan.sh nat PREFIX N
+#       host N is put behind a NAT, PREFIXnat: it is 10.79.0.N there, and what it
+#       sends by UDP comes from 10.77.0.200; `rebind` has to be called before
+#   lan.sh rebind PREFIX FIRST-LAST
+#       the NAT forgets its mappings, and makes new ones with these ports
+#   lan.sh cut PREFIX N IFNAME
+#       what comes to host N by an interface is dropped, and nobody is told
+#   lan.sh heal PREFIX N
+#       nothing is dropped any more
 #   lan.sh route PREFIX N
 #       a default route for host N, to an address where nobody is
 #   lan.sh multicast PREFIX N
@@ -30,6 +42,8 @@ namespace() { # NAME
     # Addresses are used at once: nobody else can have them here.
     ip netns exec "$1" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 \
         net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_ra=0
+    # An interface answers for its own addresses only: two on one switch are two links.
+    ip netns exec "$1" sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
     ip -n "$1" link set lo up
 }
 
@@ -60,11 +74,61 @@ up() { # PREFIX HOSTS FAMILIES
     done
 }
 
+router() { # PREFIX
+    ip netns exec "${1}sw" sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.br0.send_redirects=0
+    ip -n "${1}sw" addr add 10.77.0.254/24 dev br0
+    ip -n "${1}sw" addr add 10.78.0.254/24 dev br0
+}
+
+nat() { # PREFIX N
+    namespace "${1}nat"
+    ip netns exec "${1}nat" sysctl -qw net.ipv4.ip_forward=1
+    ip -n "$1$2" link del eth0
+    ip -n "${1}sw" link add pnat type veth peer name wan netns "${1}nat"
+    ip -n "${1}sw" link set pnat master br0 up
+    ip -n "${1}nat" link set wan up
+    ip -n "${1}nat" addr add 10.77.0.200/24 dev wan
+    ip -n "${1}nat" link add lan type veth peer name eth0 netns "$1$2"
+    ip -n "${1}nat" link set lan up
+    ip -n "${1}nat" addr add 10.79.0.254/24 dev lan
+    ip -n "$1$2" link set eth0 up
+    ip -n "$1$2" addr add "10.79.0.$2/24" dev eth0
+    ip -n "$1$2" route add default via 10.79.0.254
+}
+
+rebind() { # PREFIX FIRST-LAST
+    ip netns exec "${1}nat" nft -f - <<RULES
+table ip nat {
+    chain out {
+        type nat hook postrouting priority srcnat
+    }
+    chain in {
+        type filter hook input priority filter
+    }
+}
+flush table ip nat
+add rule ip nat out oifname wan ip protocol udp snat to 10.77.0.200:$2
+add rule ip nat in iifname wan ip protocol udp drop
+RULES
+    ip netns exec "${1}nat" python3 "$(dirname "$0")/forget.py"
+}
+
+cut() { # PREFIX N IFNAME
+    ip netns exec "$1$2" nft -f - <<RULES
+table inet cut {
+    chain in {
+        type filter hook input priority filter
+    }
+}
+add rule inet cut in iifname $3 drop
+RULES
+}
+
 down() { # PREFIX
     ip netns list | while read -r name _; do
         case ${name#"$1"} in
             "$name") ;;
-            sw|[1-9]|[1-9][0-9]) ip netns del "$name";;
+            sw|nat|[1-9]|[1-9][0-9]) ip netns del "$name";;
         esac
     done
 }
@@ -75,6 +139,11 @@ shift
 case $command in
     up) up "$1" "$2" "$3";;
     plug) plug "$1" "$2" "$3" "$3-$2" 78 "$4";;
+    router) router "$1";;
+    nat) nat "$1" "$2";;
+    rebind) rebind "$1" "$2";;
+    cut) cut "$1" "$2" "$3";;
+    heal) ip netns exec "$1$2" nft flush ruleset;;
     route)
         ip -n "$1$2" route add default via 10.77.0.254
         # The gateway has an address but no machine: packets to it are dropped by the switch.

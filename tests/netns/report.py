@@ -1,8 +1,9 @@
-"""Meets many times on each kind of network and prints how long it took.
+"""Does the same many times on each kind of network and prints how long it took.
 
-    run.sh report [--runs 20] [--require-p95 500]
+    run.sh report [meeting|roaming] [--runs 20] [--require-p95 500]
 
-Ends with 1 if a meeting failed, or if the 95th percentile of a row is above
+meeting: two peers find each other. roaming: they talk while addresses change, and are
+heard again. Ends with 1 if a run failed, or if the 95th percentile of a row is above
 --require-p95 milliseconds.
 """
 
@@ -14,13 +15,17 @@ import sys
 
 from bed import Lan
 from meeting import NETWORKS, ORDERS, Network, meet, start
+from roaming import CHANGES, Change, Roamed, roam
+
+# Changes that one pair goes through, one after the other.
+CHANGES_A_PAIR = 5
 
 
 def percentile(times: list[float], share: float) -> float:
     return sorted(times)[math.ceil(share * len(times)) - 1]
 
 
-def row(network: Network, order: str, runs: int) -> tuple[list[float], list[str]]:
+def meeting_row(network: Network, order: str, runs: int) -> tuple[list[float], list[str]]:
     times, failures = [], []
     for _ in range(runs):
         with Lan(1 if network.one_host else 2, network.families) as lan:
@@ -31,23 +36,54 @@ def row(network: Network, order: str, runs: int) -> tuple[list[float], list[str]
     return times, failures
 
 
+def roaming_rows(change: Change, runs: int) -> tuple[dict[str, list[float]], list[str]]:
+    pairs: list[Roamed] = []
+    failures = []
+    for begun in range(0, runs, CHANGES_A_PAIR):
+        try:
+            pairs.append(roam(change, min(CHANGES_A_PAIR, runs - begun), dialler=1 + len(pairs) % 2))
+        except AssertionError as error:
+            failures.append(f"{change.name}: {error}")
+    times = [pair for roamed in pairs for pair in roamed.times]
+    return {direction: [pair[i] for pair in times] for i, direction in enumerate(("to 1", "to 2"))}, failures
+
+
+def line(name: str, kind: str, times: list[float], runs: int, limit: float) -> bool:
+    figures = [min(times), percentile(times, 0.5), percentile(times, 0.95), max(times)] if times else []
+    done = f"{len(times)}/{runs}"
+    print(f"{name:<26}{kind:<12}{done:>8}" + "".join(f"{value:>8.0f}" for value in figures), flush=True)
+    return len(times) == runs and figures[2] <= limit
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
+    parser.add_argument("what", nargs="?", choices=("meeting", "roaming"), default="meeting")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--require-p95", type=float, default=math.inf, metavar="MS")
     options = parser.parse_args()
-    print(f"from join to connection on both sides, ms; {options.runs} runs a row\n")
-    print(f"{'network':<24}{'joins':<12}{'met':>8}{'min':>8}{'p50':>8}{'p95':>8}{'max':>8}")
-    good = True
-    for network in NETWORKS:
-        for order in ORDERS:
-            times, failures = row(network, order, options.runs)
-            figures = [min(times), percentile(times, 0.5), percentile(times, 0.95), max(times)] if times else []
-            met = f"{len(times)}/{options.runs}"
-            print(f"{network.name:<24}{order:<12}{met:>8}" + "".join(f"{value:>8.0f}" for value in figures), flush=True)
-            for failure in failures:
-                print(failure, file=sys.stderr)
-            good = good and not failures and figures[2] <= options.require_p95
+    runs, limit = options.runs, options.require_p95
+    good, failures = True, []
+    titles = {
+        "meeting": ("from join to connection on both sides", "network", "joins", "met"),
+        "roaming": ("from a change to the first message sent after it", "change", "direction", "resumed"),
+    }
+    title, *columns = titles[options.what]
+    print(f"{title}, ms; {runs} runs a row\n")
+    print("{:<26}{:<12}{:>8}".format(*columns) + "".join(f"{name:>8}" for name in ("min", "p50", "p95", "max")))
+    if options.what == "meeting":
+        for network in NETWORKS:
+            for order in ORDERS:
+                times, failed = meeting_row(network, order, runs)
+                good &= line(network.name, order, times, runs, limit)
+                failures += failed
+    else:
+        for change in CHANGES:
+            rows, failed = roaming_rows(change, runs)
+            for direction, times in rows.items():
+                good &= line(change.name, direction, times, runs, limit)
+            failures += failed
+    for failure in failures:
+        print(failure, file=sys.stderr)
     return 0 if good else 1
 
 

@@ -2,7 +2,7 @@
 # Runs the tests of this folder, or a shell, in namespaces of their own.
 #
 #   run.sh [pytest arguments]     the tests
-#   run.sh report [arguments]     report.py
+#   run.sh report [arguments]     report.py, which measures
 #   run.sh shell                  a shell to use lan.sh by hand
 #
 # The command gets its own network, mount and process namespaces: an empty
