@@ -31,7 +31,10 @@ sys.stdout = sys.stderr  # a stray print must not end up between the events
 # Values up to this size are shown in full.
 HEX_LIMIT = 256 * 1024
 # Options of `start` that the library takes.
-OPTIONS = ("seed", "max_peers", "seeds", "bind", "lan", "lan_interfaces", "peer_cache", "clear_fragments", "send_buffer")
+OPTIONS = (
+    "seed", "max_peers", "seeds", "bind", "lan", "lan_interfaces", "peer_cache", "clear_fragments", "send_buffer",
+    "cipher", "legacy", "max_message", "accept_explicit",
+)
 # Options of `start` that the protocol of the driver has and this version does not use yet.
 UNUSED = ("storage", "relay", "bootstrap", "bootstrap_http", "piping_servers", "exclusive_piping", "store_cache_max")
 
@@ -196,6 +199,10 @@ class Driver:
         self.flow.sending = False
         return "flow_ending", {}
 
+    async def cmd_close(self, command: Command) -> Answer:
+        self.find(command["peer"]).close()
+        return "closing", {"peer": command["peer"]}
+
     async def cmd_store(self, command: Command) -> Answer:
         raise NotImplementedError("values are not available in this version")
 
@@ -237,6 +244,7 @@ class Driver:
         swarm = self.started
         return {
             "id": swarm.id,
+            "key": swarm.key.hex(),
             "ip": self.ip,
             "port": swarm.port,
             "impl": IMPLEMENTATION,

@@ -229,8 +229,8 @@ class Peer:
         old = next((other for other in self.sessions if other is not new and other.ready and other.key == new.key), None)
         if old is None:
             for dial in self.dials:
-                shown = dial.key or (dial.session and dial.session.key)
-                if dial.session is not new and shown == new.key and greater and new.role == wire.ACCEPTOR:
+                under_way = dial.session not in (None, new) and new.key in (dial.key, dial.session and dial.session.key)
+                if under_way and greater and new.role == wire.ACCEPTOR:
                     new.close(wire.DUPLICATE, "a dial of ours is under way")
                     return False
             self._dial_over(new)
@@ -303,26 +303,29 @@ class Peer:
             self._initial(header, data, address)
 
     def _initial(self, header: Any, data: bytes, address: Address) -> None:
-        original, retry = header.destination_cid, None
-        place = ip, port = address[:2]
-        if header.token:
-            try:
-                original = self._tokens.validate_token(
-                    address=place, destination_cid=header.destination_cid, token=header.token, now=time.monotonic()
-                )
-            except ValueError:
+        original, retry = self._token(header, address), header.destination_cid
+        if original is None:
+            if not self._cookies.good(header.destination_cid, address[0], address[1], time.monotonic()):
+                if self._retries.take():
+                    self._retry(header, address)
                 return
-            retry = header.destination_cid
-        elif not self._cookies.good(header.destination_cid, ip, port, time.monotonic()):
-            if self._retries.take():
-                self._retry(header, address)
-            return
+            original, retry = header.destination_cid, None
         connection = quic.MutualQuic(self.identity, cipher=self.settings.cipher, original=original, retry=retry)
         session = Session(self, connection, wire.ACCEPTOR, address)
         self.sessions.append(session)
         self.initials[header.destination_cid, header.source_cid] = session
         self.route(connection.host_cid, session)
         session.receive(data, address)
+
+    def _token(self, header: Any, address: Address) -> bytes | None:
+        """The first destination id of a dialler that took our Retry."""
+        try:
+            original: bytes = self._tokens.validate_token(
+                address=address[:2], destination_cid=header.destination_cid, token=header.token, now=time.monotonic()
+            )
+            return original
+        except ValueError:
+            return None
 
     def _retry(self, header: Any, address: Address) -> None:
         source = os.urandom(quic.ID_LENGTH)
@@ -385,8 +388,8 @@ class Peer:
             for nonce in nonces:
                 self.probes.pop(nonce, None)
 
-    def connected(self, key: bytes, instance: int = 0) -> bool:
-        return any(other.key == key and other.ready and other.hello and other.hello.instance >= instance for other in self.sessions)
+    def connected(self, key: bytes) -> bool:
+        return any(other.key == key and other.ready for other in self.sessions)
 
     # ---- Beacons ----
 
@@ -399,10 +402,10 @@ class Peer:
             if found is None:
                 continue
             self._nonces.add(data[18:30])
-            key, v4, v6, instance = found
+            key, v4, v6, _instance = found
             port = v6 if ":" in source[0] else v4
             address = (source[0], port, *source[2:])
-            if key == self.identity.key or port == 0 or self.connected(key, instance):
+            if key == self.identity.key or port == 0 or self.connected(key):
                 return
             if any(dial.key == key for dial in self.dials) or self._ourselves.get(address[:2], 0) > time.monotonic():
                 return
@@ -450,6 +453,11 @@ class Peer:
 
     async def cmd_settings(self, command: Command) -> Answer:
         self.cmd_settings_now(command)
+        if command.get("hold") is False:
+            for session in list(self.sessions):
+                if session.role == wire.DIALLER:
+                    session.say_hello()
+                    session.pump()
         return "set", {}
 
     async def cmd_join(self, command: Command) -> Answer:

@@ -32,7 +32,7 @@ HEX_LIMIT = 256 * 1024
 
 @dataclass
 class Settings:
-    """How the peer behaves; the last four make it break the rules."""
+    """How the peer behaves; `hold` makes its dials wait with HELLO, the last four make it break the rules."""
 
     cipher: str = "chacha20"
     max_message: int = wire.MESSAGE_LIMIT
@@ -42,6 +42,7 @@ class Settings:
     answer_challenges: bool = True
     echo_streams: bool = False
     show_certificate: bool = True
+    hold: bool = False
     topics: list[str] | None = None
     shared: list[str] | None = None
     reflect: bool = False
@@ -129,11 +130,7 @@ class Session:
 
     def pump(self) -> None:
         """Takes what QUIC has for us and sends what it wants to send."""
-        while (event := self.quic.next_event()) is not None:
-            try:
-                self._event(event)
-            except Broken as broken:
-                self.close(broken.code, broken.reason)
+        self._take_events()
         self._flush()
         if self._closing is not None and (self.loop.time() >= self._close_by or self._drained()):
             code, reason = self._closing
@@ -145,8 +142,18 @@ class Session:
             self._report_end()
         self._arm()
 
+    def _take_events(self) -> None:
+        while (event := self.quic.next_event()) is not None:
+            try:
+                self._event(event)
+            except Broken as broken:
+                self.close(broken.code, broken.reason)
+
     def _flush(self) -> None:
-        for data, _ in self.quic.datagrams_to_send(self.loop.time()):
+        datagrams = self.quic.datagrams_to_send(self.loop.time())
+        # Ids that these datagrams give to the peer: it may use them at once.
+        self._take_events()
+        for data, _ in datagrams:
             self.node.send(self.address, data)
 
     def _arm(self) -> None:
@@ -242,10 +249,16 @@ class Session:
         self.key = self.quic.peer_key
         if self.key == self.node.identity.key:
             raise Broken(wire.SELF, "this is ourselves")
+        self.node.emit("established", **self.name())
         self._exported = self.quic.exporter("topic")
         own, other = ("path-acceptor", "path-dialler") if self.role == ACCEPTOR else ("path-dialler", "path-acceptor")
         self._path_key, self._their_path_key = self.quic.exporter(own), self.quic.exporter(other)
-        if self.role == DIALLER:
+        if self.role == DIALLER and not self.node.settings.hold:
+            self.say_hello()
+
+    def say_hello(self) -> None:
+        """The control stream of a dialler begins."""
+        if self.quic.established and self.hello is None and not self._asked:
             stream = self.quic.get_next_available_stream_id()
             assert stream == 0
             self.quic.send_stream_data(stream, bytes([wire.CONTROL]) + self._own_hello())
@@ -443,6 +456,8 @@ class Session:
         for name in matches.keys() - self.shared.keys():
             self.shared[name] = matches[name]
             self.node.emit("shared", **self.name(), topic=name)
+        if self.ready:
+            self._tell_legacy()
 
     def _on_left(self, values: list[bytes]) -> None:
         sender = 1 - self.role
@@ -466,9 +481,7 @@ class Session:
             explicit=self.explicit,
             shared=sorted(self.shared),
         )
-        if self.node.settings.legacy and (self.explicit or any(topic.secret is None for topic in self.shared.values())):
-            self._legacy_sent = True
-            self.control(wire.LEGACY, self.node.identity.v12_public)
+        self._tell_legacy()
         early, self._early = self._early, []
         for data in early:
             self._datagram(data)
@@ -476,21 +489,31 @@ class Session:
             if stream != 0:
                 self._read(stream, incoming)
 
+    def _tell_legacy(self) -> None:
+        if self._legacy_sent or not self.node.settings.legacy:
+            return
+        if self.explicit or any(topic.secret is None for topic in self.shared.values()):
+            self._legacy_sent = True
+            self.control(wire.LEGACY, self.node.identity.v12_public)
+            self._prove_legacy()
+
+    def _prove_legacy(self) -> None:
+        if self._legacy_sent and self._their_v12 is not None:
+            proof = self.node.identity.legacy_proof(self._their_v12, self.role, self.quic.exporter("legacy"))
+            if proof is None:
+                raise Broken(wire.BAD_PROOF, "LEGACY with a key of small order")
+            self.control(wire.LEGACY_PROOF, proof)
+
     def _on_legacy(self, kind: int, body: bytes) -> None:
-        exported = self.quic.exporter("legacy")
         if kind == wire.LEGACY:
             if self._their_v12 is not None:
                 raise Broken(wire.PROTOCOL, "a second LEGACY")
             self._their_v12 = body
-            proof = self.node.identity.legacy_proof(body, self.role, exported)
-            if proof is None:
-                raise Broken(wire.BAD_PROOF, "LEGACY with a key of small order")
-            if self._legacy_sent:
-                self.control(wire.LEGACY_PROOF, proof)
+            self._prove_legacy()
         else:
             if self._their_v12 is None or not self._legacy_sent or self._legacy_proved:
                 raise Broken(wire.PROTOCOL, "LEGACY_PROOF out of its order")
-            if body != self.node.identity.legacy_proof(self._their_v12, 1 - self.role, exported):
+            if body != self.node.identity.legacy_proof(self._their_v12, 1 - self.role, self.quic.exporter("legacy")):
                 raise Broken(wire.BAD_PROOF, "LEGACY_PROOF is not right")
             self._legacy_proved = True
             self.node.emit("legacy", **self.name(), id=wire.v12_id(self._their_v12))

@@ -1,0 +1,304 @@
+"""Our peer and the independent one (tests/interop/peer_aioquic.py): setowire/13 by two hands.
+
+Each test has both roles where the protocol has two. test_independent_peer.py does
+the same with two independent peers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from bed import Event, Lan, Program
+from v13 import ACCEPTOR, DIALLER, by_address, exchange, outcome
+
+TOPIC = hashlib.sha256(b"two hands").hexdigest()
+ROLES = pytest.mark.parametrize("ours_dials", [True, False], ids=["ours dials", "ours is dialled"])
+
+
+def start_ours(peer: Program, **fields: Any) -> Event:
+    """Our peer without p2p-v12: its name is its key."""
+    ready = peer.start(**{"topic": TOPIC, "legacy": False, "lan": False, **fields})
+    peer.id = ready["key"][:16]
+    return ready
+
+
+def pair(lan: Lan, **fields: Any) -> tuple[Program, Program]:
+    """Our peer and the other, which find each other by address only."""
+    ours, other = lan.ours(1), lan.independent(2)
+    start_ours(ours, **fields)
+    other.start(topic=TOPIC, lan=False)
+    return ours, other
+
+
+def dial(ours: Program, other: Program, ours_dials: bool, **fields: Any) -> None:
+    """`fields` are for a dial of the other."""
+    if ours_dials:
+        by_address(ours, other)
+    else:
+        by_address(other, ours, **fields)
+
+
+def meet(ours: Program, other: Program, ours_dials: bool, **fields: Any) -> Event:
+    dial(ours, other, ours_dials, **fields)
+    mine = ours.connection(other)[1]
+    assert mine["session"] == "setowire/13"
+    theirs = other.connection(ours)[1]
+    assert theirs["role"] == (ACCEPTOR if ours_dials else DIALLER)
+    assert theirs["shared"] == [TOPIC]
+    return theirs
+
+
+@pytest.mark.parametrize("families", ["4", "6", "46"])
+def test_by_beacon(families: str) -> None:
+    with Lan(2, families) as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        start_ours(ours, lan=True)
+        other.start(topic=TOPIC)
+        ours.connection(other)
+        other.connection(ours)
+        exchange(ours, other)
+
+
+@ROLES
+def test_by_beacon_one_side_announces(ours_dials: bool) -> None:
+    """Who hears the other dials: the other hears nothing."""
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        lan.sh("deaf", "2" if ours_dials else "1")
+        start_ours(ours, lan=True)
+        other.start(topic=TOPIC)
+        ours.connection(other)
+        assert other.connection(ours)[1]["role"] == (ACCEPTOR if ours_dials else DIALLER)
+
+
+@ROLES
+@pytest.mark.parametrize("cipher", ["chacha20", "fastest"])
+def test_by_address(ours_dials: bool, cipher: str) -> None:
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        start_ours(ours, cipher=cipher)
+        other.start(topic=TOPIC, lan=False, cipher=cipher)
+        connection = meet(ours, other, ours_dials)
+        assert connection["cipher"] == ("CHACHA20_POLY1305_SHA256" if cipher == "chacha20" else "AES_128_GCM_SHA256")
+        exchange(ours, other)
+
+
+def test_ours_answers_an_initial_without_cookie_by_retry() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, False, probe=False)
+        exchange(ours, other)
+
+
+def test_the_expected_key_is_checked() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        by_address(other, ours, key="22" * 32, probe=False)
+        refused = other.wait(lambda e: e["ev"] == "refused", "the end of the handshake")[1]
+        assert refused["code"] == 0x100 + 46, "alert certificate_unknown"
+        # A PROBE for another key is not answered at all.
+        by_address(other, ours, key="22" * 32)
+        other.wait(lambda e: e["ev"] == "dial_failed", "the end of the dial")
+        meet(ours, other, False, key=ours.ask("info", "info")["key"])
+
+
+def test_ours_demands_a_certificate() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        other.ask("settings", "set", show_certificate=False)
+        by_address(other, ours)
+        ended = other.wait(lambda e: e["ev"] in ("refused", "disconnect"), "the end of the handshake")[1]
+        assert not ended["application"] and ended["code"] == 0x100 + 116, "alert certificate_required"
+        assert not ours.find(lambda e: e["ev"] == "connection")
+
+
+@ROLES
+def test_no_shared_topic(ours_dials: bool) -> None:
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        # Our application dials explicitly; the other does not take that.
+        start_ours(ours)
+        other.start(name="another", lan=False, accept_explicit=False)
+        dial(ours, other, ours_dials, explicit=False)
+        assert outcome(other) == ("REFUSED" if ours_dials else "NO_TOPIC")
+        assert not ours.find(lambda e: e["ev"] == "connection")
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_explicit_dials(accepted: bool) -> None:
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        start_ours(ours, accept_explicit=accepted)
+        other.start(name="another", lan=False)
+        by_address(other, ours)
+        if accepted:
+            other.connection(ours)
+            ours.connection(other)
+            exchange(ours, other, messages=(100,))
+        else:
+            assert outcome(other) == "REFUSED"
+
+
+def test_reflected_and_replayed_proofs() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, False)
+        tags = other.ask("tags", "tags", peer=ours.id)
+        # As dialler it shows our own proof.
+        other.ask("raw", "wrote", peer=ours.id, stream=0, hex="0220" + tags["acceptor"][0])
+        assert other.disconnect(ours)[1]["name"] == "BAD_PROOF"
+        ours.disconnect(other)
+        # As acceptor it answers with what it received, then with a proof of the last connection.
+        for count, shared in enumerate((None, [tags["acceptor"][0]]), 1):
+            other.ask("settings", "set", reflect=shared is None, shared=shared)
+            by_address(ours, other)
+            other.wait(lambda e: e.get("name") == "BAD_PROOF" and e["role"] == ACCEPTOR, "BAD_PROOF", count)
+        other.ask("settings", "set", reflect=False, shared=None)
+        # As dialler it shows a proof of the last connection: it means nothing here.
+        other.ask("settings", "set", topics=[tags["dialler"][0]])
+        by_address(other, ours, explicit=False)
+        other.wait(lambda e: e.get("name") == "NO_TOPIC", "NO_TOPIC")
+        assert len(ours.find(lambda e: e["ev"] == "connection")) == 1
+
+
+@ROLES
+def test_link_to_the_legacy_identity(ours_dials: bool) -> None:
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        ready = start_ours(ours, legacy=True)
+        other.start(topic=TOPIC, lan=False, legacy=True)
+        meet(ours, other, ours_dials)
+        assert other.wait(lambda e: e["ev"] == "legacy", "LEGACY_PROOF")[1]["id"] == ready["id"]
+
+
+@ROLES
+def test_closing(ours_dials: bool) -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, ours_dials)
+        ours.ask("close", "closing", peer=other.id)
+        assert other.disconnect(ours)[1]["name"] == "CLOSED"
+        ours.disconnect(other)
+
+
+@ROLES
+def test_ours_leaves(ours_dials: bool) -> None:
+    """What was queued before arrives before the end."""
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, ours_dials)
+        for number in range(20):
+            ours.write(other, bytes([number]) * 10_000)
+        ours.destroy()
+        assert other.disconnect(ours)[1]["name"] == "GOING"
+        assert len(other.find(lambda e: e["ev"] == "data")) == 20
+
+
+def test_what_breaks_the_rules_is_told_so() -> None:
+    cases = [
+        (0, "0100", "PROTOCOL"),  # a second HELLO
+        (0, "0300", "PROTOCOL"),  # SHARED from the dialler
+        (0, "0201ff", "PROTOCOL"),  # TOPICS of one byte
+        (0, "3f80010001", "PROTOCOL"),  # a frame above the limit, announced
+        (2, "c000000001000001", "TOO_LARGE"),  # a message above the receiver's limit, announced
+        (3, "014081" + "00" * 129, "PROTOCOL"),  # a mesh MESSAGE that is too short
+        (3, "0409", "PROTOCOL"),  # PRUNE of another size, announced
+    ]
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        for count, (stream, text, name) in enumerate(cases, 1):
+            by_address(other, ours)
+            other.wait(lambda e: e["ev"] == "connection", "connection", count)
+            other.ask("raw", "wrote", peer=ours.id, stream=stream, hex=text)
+            ended = other.wait(lambda e: e["ev"] == "disconnect", "the end", count)[1]
+            assert ended["name"] == name, f"{text} on stream {stream}"
+            ours.wait(lambda e: e["ev"] == "disconnect", "the end", count)
+
+
+@pytest.mark.parametrize("lower", [True, False], ids=["ours has the lower key", "ours has the greater key"])
+def test_two_dials_at_once_leave_one_connection(lower: bool) -> None:
+    seeds = ["01" * 32, "02" * 32]
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        keys = [start_ours(ours, seed=seeds[lower])["key"], other.start(topic=TOPIC, lan=False, seed=seeds[not lower])["key"]]
+        assert (keys[0] < keys[1]) == lower
+        other.ask("settings", "set", hold=True)
+        by_address(other, ours)
+        other.wait(lambda e: e["ev"] == "established", "the handshake of its dial")
+        by_address(ours, other)
+        if lower:
+            # The other sees that its own dial is under way, and that this one is to stay.
+            other.wait(lambda e: e.get("name") == "DUPLICATE" and e["role"] == ACCEPTOR, "the end of our dial")
+            other.ask("settings", "set", hold=False)
+        else:
+            ours.connection(other)
+            other.ask("settings", "set", hold=False)
+            other.wait(lambda e: e.get("name") == "DUPLICATE" and e["role"] == DIALLER, "the end of its dial")
+        ours.connection(other)
+        assert other.connection(ours)[1]["role"] == (DIALLER if lower else ACCEPTOR), "the dial of the greater key stays"
+        exchange(ours, other, messages=(1_000,))
+        assert len(ours.find(lambda e: e["ev"] == "connection")) == 1
+        assert not ours.find(lambda e: e["ev"] == "disconnect")
+
+
+@ROLES
+def test_a_newer_swarm_with_the_same_key_replaces_the_old(ours_dials: bool) -> None:
+    seed = "03" * 32
+    with Lan(3, "4") as lan:
+        ours, old, new = lan.ours(1), lan.independent(2), lan.independent(3)
+        start_ours(ours)
+        for instance, peer in enumerate((old, new), 1):
+            peer.start(topic=TOPIC, lan=False, seed=seed, instance=instance)
+        for count, peer in enumerate((old, new), 1):
+            dial(ours, peer, ours_dials)
+            peer.connection(ours)
+            ours.wait(lambda e: e["ev"] == "connection", "connection", count)
+        assert old.disconnect(ours)[1]["name"] == "REPLACED"
+        exchange(ours, new, messages=(1_000,))
+
+
+def test_a_peer_that_starts_again_at_its_port() -> None:
+    """It says nothing when it ends, and dials from the same address within the same minute."""
+    seed = "04" * 32
+    with Lan(2, "4") as lan:
+        ours, first = lan.ours(1), lan.independent(2)
+        start_ours(ours)
+        port = first.start(topic=TOPIC, lan=False, seed=seed)["port"]
+        by_address(first, ours)
+        first.connection(ours)
+        first.kill()
+        second = lan.independent(2)
+        second.start(topic=TOPIC, lan=False, seed=seed, port=port)
+        by_address(second, ours)
+        second.connection(ours)
+        ours.wait(lambda e: e["ev"] == "connection", "connection", 2)
+        exchange(ours, second, messages=(1_000,))
+
+
+def test_dialling_oneself() -> None:
+    seed = "05" * 32
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        start_ours(ours, seed=seed)
+        other.start(topic=TOPIC, lan=False, seed=seed)
+        by_address(other, ours)
+        assert outcome(other) == "SELF"
+
+
+def test_broadcasts_are_signed_by_their_author() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, False)
+        ours.ask("broadcast", "broadcasted", hex="b0b1")
+        got = other.wait(lambda e: e["ev"] == "broadcast", "broadcast")[1]
+        assert (got["author"], got["hops"], got["hex"]) == (ours.ask("info", "info")["key"], 0, "b0b1")
+
+
+def test_session_probes() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, False)
+        other.ask("challenge", "challenging", peer=ours.id)
+        assert other.wait(lambda e: e["ev"] == "path", "the answer to a challenge")[1]["confirmed"] == "10.77.0.1"
