@@ -110,6 +110,13 @@ class Sockets:
         asyncio.get_running_loop().add_reader(sock, self._read, sock, take)
         return sock
 
+    def move(self, received: Take) -> None:
+        """Another main socket of IPv4 instead of the one there was."""
+        old = self.main[4]
+        self.main[4] = self._open(socket.AF_INET, 0, received)
+        asyncio.get_running_loop().remove_reader(old)
+        old.close()
+
     def _join(self, version: int, index: int) -> None:
         group = socket.inet_pton(socket.AF_INET if version == 4 else socket.AF_INET6, GROUPS[version][0])
         sock = self._groups[version]
@@ -274,7 +281,8 @@ class Peer:
         if not self._acks.setdefault(address[0], Bucket(ACKS_AT_ONCE, ACKS_PER_SECOND)).take():
             return
         ip, port = address[:2]
-        self.send(address, wire.probe_ack(nonce, self._cookies.make(ip, port, time.monotonic()), ip, port))
+        cookie = os.urandom(16) if self.settings.bad_cookies else self._cookies.make(ip, port, time.monotonic())
+        self.send(address, wire.probe_ack(nonce, cookie, ip, port))
 
     def _ack(self, data: bytes, address: Address) -> None:
         ack = wire.read_ack(data)
@@ -363,8 +371,9 @@ class Peer:
             self.dials.remove(dial)
             return
         settings = self.settings
+        certificates = None if settings.certificates is None else [bytes.fromhex(text) for text in settings.certificates]
         connection = quic.MutualQuic(
-            self.identity, cipher=settings.cipher, expected=key, cookie=cookie, show_certificate=settings.show_certificate
+            self.identity, cipher=settings.cipher, expected=key, cookie=cookie, certificates=certificates
         )
         dial.session = Session(self, connection, wire.DIALLER, address, explicit)
         self.sessions.append(dial.session)
@@ -513,6 +522,24 @@ class Peer:
         session = self.find(command)
         session.challenge(session.address)
         return "challenging", session.place()
+
+    async def cmd_open(self, command: Command) -> Answer:
+        """A stream of any type: its first bytes."""
+        stream = self.find(command).open_stream(command["unidirectional"], payload(command))
+        return "opened", {"stream": stream}
+
+    async def cmd_update_keys(self, command: Command) -> Answer:
+        self.find(command).update_keys()
+        return "updating", {}
+
+    async def cmd_move(self, command: Command) -> Answer:
+        """Sends from another port from now on, and receives there only."""
+        assert self._sockets is not None
+        self._sockets.move(self.received)
+        for session in list(self.sessions):
+            if session.ready:
+                session.moved()
+        return "moved", self.description()
 
     async def cmd_close(self, command: Command) -> Answer:
         self.find(command).close(command.get("code", wire.CLOSED), command.get("reason", ""))

@@ -53,17 +53,24 @@ class CertificateRequired(tls.Alert):  # type: ignore[misc]
     description = tls.AlertDescription.certificate_required
 
 
-class Shown:
-    """A certificate as far as `aioquic` looks at it: its bytes and its key."""
+class Raw:
+    """A certificate as far as `aioquic` sends it: its bytes."""
 
     def __init__(self, der: bytes) -> None:
         self.der = der
-        self.key = wire.certificate_key(der)
-        if self.key in wire.SMALL_ORDER:
-            raise ValueError("a key of small order")
 
     def public_bytes(self, _encoding: object) -> bytes:
         return self.der
+
+
+class Shown(Raw):
+    """A certificate that was checked, and its key."""
+
+    def __init__(self, der: bytes) -> None:
+        super().__init__(der)
+        self.key = wire.certificate_key(der)
+        if self.key in wire.SMALL_ORDER:
+            raise ValueError("a key of small order")
 
     def public_key(self) -> Ed25519PublicKey:
         return Ed25519PublicKey.from_public_bytes(self.key)
@@ -112,10 +119,11 @@ class MutualQuic(QuicConnection):  # type: ignore[misc]
         cookie: bytes | None = None,
         original: bytes | None = None,
         retry: bytes | None = None,
-        show_certificate: bool = True,
+        certificates: list[bytes] | None = None,
     ) -> None:
         self._expected = expected
-        self._show_certificate = show_certificate
+        # Shown instead of our own certificate; `Raw` hides from QUIC what is in them.
+        self._certificates = certificates
         configuration = QuicConfiguration(
             alpn_protocols=["setowire/13"],
             certificate=Shown(identity.certificate),
@@ -142,8 +150,9 @@ class MutualQuic(QuicConnection):  # type: ignore[misc]
         self.tls._supported_groups = [tls.Group.X25519]
         self.tls._signature_algorithms = [tls.SignatureAlgorithm.ED25519]
         self.tls._request_client_certificate = not self._is_client
-        if not self._show_certificate:
-            self.tls.certificate = None
+        if self._certificates is not None:
+            shown = [Raw(der) for der in self._certificates]
+            self.tls.certificate, self.tls.certificate_chain = (shown[0], shown[1:]) if shown else (None, [])
 
     @property
     def peer_key(self) -> bytes:

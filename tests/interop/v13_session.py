@@ -32,7 +32,7 @@ HEX_LIMIT = 256 * 1024
 
 @dataclass
 class Settings:
-    """How the peer behaves; `hold` makes its dials wait with HELLO, the last four make it break the rules."""
+    """How the peer behaves; README.md tells which of these break the rules."""
 
     cipher: str = "chacha20"
     max_message: int = wire.MESSAGE_LIMIT
@@ -41,8 +41,9 @@ class Settings:
     answer_probes: bool = True
     answer_challenges: bool = True
     echo_streams: bool = False
-    show_certificate: bool = True
     hold: bool = False
+    bad_cookies: bool = False
+    certificates: list[str] | None = None
     topics: list[str] | None = None
     shared: list[str] | None = None
     reflect: bool = False
@@ -243,6 +244,8 @@ class Session:
             case events.DatagramFrameReceived():
                 self._early = [*self._early, event.data][:EARLY_DATAGRAMS]
             case events.StreamReset() | events.StopSendingReceived():
+                kind = "reset" if isinstance(event, events.StreamReset) else "stopped"
+                self.node.emit("stream_refused", **self.name(), stream=event.stream_id, how=kind, code=event.error_code)
                 self._stream_broken(event.stream_id)
 
     def _handshake_done(self) -> None:
@@ -534,6 +537,26 @@ class Session:
         self.quic.send_stream_data(0 if kind == wire.CONTROL else self._own_stream(kind), data)
         self.pump()
 
+    def open_stream(self, unidirectional: bool, data: bytes) -> int:
+        stream: int = self.quic.get_next_available_stream_id(is_unidirectional=unidirectional)
+        self.quic.send_stream_data(stream, data)
+        self.pump()
+        return stream
+
+    def update_keys(self) -> None:
+        self.quic.request_key_update()
+        self.quic.send_ping(0)
+        self.pump()
+
+    def moved(self) -> None:
+        """We send from another address now."""
+        self._leave_n()
+        self.challenge(self.address)
+
+    def _leave_n(self) -> None:
+        """Watchers must not see that it is the same connection."""
+        self._n, self._n_answered = self._n + self._n_answered, False
+
     def send_datagram(self, data: bytes) -> bool:
         if not self.ready or len(data) > wire.DATAGRAM_LIMIT:
             return False
@@ -594,9 +617,8 @@ class Session:
         self._n_answered = True
         self.node.emit("path", **self.name(), confirmed=address[0], confirmed_port=address[1], rtt=now - asked[1])
         if address != self.address and address == self._last_from:
-            # What is sent from now on goes elsewhere: watchers must not see that it is the same connection.
             self.address = address
-            self._n, self._n_answered = self._n + self._n_answered, False
+            self._leave_n()
 
 
 def topic_name(topic: Topic) -> str:

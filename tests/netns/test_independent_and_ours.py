@@ -14,6 +14,28 @@ from bed import Event, Lan, Program
 from v13 import ACCEPTOR, DIALLER, by_address, exchange, outcome
 
 TOPIC = hashlib.sha256(b"two hands").hexdigest()
+# The certificate of a seed as the protocol page has it; the same key with an extension, a long name and other dates, signed
+# by nobody that matters; one with a key on P-256. Made with the Python package `cryptography`.
+CERTIFICATE_SEED = "06" * 32
+CERTIFICATES = (
+    "3081d4308187a003020102020101300506032b657030133111300f06035504030c087365746f776972653020170d3030303130313030303030305a18"
+    "0f39393939313233313233353935395a30133111300f06035504030c087365746f77697265302a300506032b65700321008a875fff1eb38451577acd"
+    "5afee405456568dd7c89e090863a0557bc7af49f17300506032b6570034100a31d5eface8774d49fa27525eaa1227985b4488234fe056560d7d6b737"
+    "ba3f51ab06b01f4e4f0b715c6bb022f44625d2e84fc500a008f68d277ea4a194a17202",
+    "3082014b3081fea0030201020209400000000000000005300506032b6570303c31163014060355040a0c0d736f6d65626f647920656c736531223020"
+    "06035504030c1961206c6f6e67206e616d65206f66206e6f206d65616e696e67301e170d3230303130313030303030305a170d323030313032303030"
+    "3030305a303c31163014060355040a0c0d736f6d65626f647920656c73653122302006035504030c1961206c6f6e67206e616d65206f66206e6f206d"
+    "65616e696e67302a300506032b65700321008a875fff1eb38451577acd5afee405456568dd7c89e090863a0557bc7af49f17a31d301b30190603551d"
+    "110101ff040f300d820b6578616d706c652e6f7267300506032b65700341001331707ed48d961b6355d6a17bb6e2fff40dd0dbb8d99b7dabe5a6bc1b"
+    "298285746a720642cfc49543eb06d9e737e528eb4482feecbea51647c9c4832694210e",
+    "3082018b30820132a0030201020209400000000000000005300a06082a8648ce3d040302303c31163014060355040a0c0d736f6d65626f647920656c"
+    "73653122302006035504030c1961206c6f6e67206e616d65206f66206e6f206d65616e696e67301e170d3230303130313030303030305a170d323030"
+    "3130323030303030305a303c31163014060355040a0c0d736f6d65626f647920656c73653122302006035504030c1961206c6f6e67206e616d65206f"
+    "66206e6f206d65616e696e673059301306072a8648ce3d020106082a8648ce3d0301070342000426efcebd0ee9e34a669187e18b3a9122b2f733945b"
+    "649cc9f9f921e9f9dad81290238bde9cc7bb330d150c67704dd25ae7055205744b6f31bf4070745872d0e6a31d301b30190603551d110101ff040f30"
+    "0d820b6578616d706c652e6f7267300a06082a8648ce3d04030203470030440220653ad5c24e99b087d1752c2a060b7ff234433d2b5db2dbd1a7cf20"
+    "a30f833778022062e5faac2a04b77eefaafdacb498baadce54ebea21d0e43b0db753e9ad7715a4",
+)
 ROLES = pytest.mark.parametrize("ours_dials", [True, False], ids=["ours dials", "ours is dialled"])
 
 
@@ -107,7 +129,7 @@ def test_the_expected_key_is_checked() -> None:
 def test_ours_demands_a_certificate() -> None:
     with Lan(2, "4") as lan:
         ours, other = pair(lan)
-        other.ask("settings", "set", show_certificate=False)
+        other.ask("settings", "set", certificates=[])
         by_address(other, ours)
         ended = other.wait(lambda e: e["ev"] in ("refused", "disconnect"), "the end of the handshake")[1]
         assert not ended["application"] and ended["code"] == 0x100 + 116, "alert certificate_required"
@@ -294,6 +316,89 @@ def test_broadcasts_are_signed_by_their_author() -> None:
         ours.ask("broadcast", "broadcasted", hex="b0b1")
         got = other.wait(lambda e: e["ev"] == "broadcast", "broadcast")[1]
         assert (got["author"], got["hops"], got["hex"]) == (ours.ask("info", "info")["key"], 0, "b0b1")
+
+
+def test_ours_takes_a_retry() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        other.ask("settings", "set", bad_cookies=True)
+        meet(ours, other, True)
+        assert other.find(lambda e: e["ev"] == "retry")
+        exchange(ours, other)
+
+
+def test_a_second_dial_within_a_minute_from_one_address() -> None:
+    """The cookie is a connection id: it must not be that of the first dial, which ours still knows."""
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        for count in (1, 2, 3):
+            by_address(other, ours)
+            other.wait(lambda e: e["ev"] == "connection", "connection", count)
+            other.ask("close", "closing", peer=ours.id)
+            ours.wait(lambda e: e["ev"] == "disconnect", "the end", count)
+
+
+def test_certificates() -> None:
+    """Any certificate with the key will do, and nothing else."""
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        start_ours(ours)
+        other.start(topic=TOPIC, lan=False, seed=CERTIFICATE_SEED)
+        good, extended, elliptic = CERTIFICATES
+        cases = [
+            ([extended], None),
+            ([good, good], "two certificates"),
+            ([elliptic], "a key of another kind"),
+            ([good[:-2]], "a certificate that is cut"),
+            ([good.replace(other.id, "00" * 8)], "the key of somebody else"),
+            ([good.replace(other.ask("info", "info")["key"], "01" + "00" * 31)], "a key of small order"),
+        ]
+        for count, (certificates, wrong) in enumerate(cases, 0):
+            other.ask("settings", "set", certificates=certificates)
+            by_address(other, ours)
+            if wrong is None:
+                other.connection(ours)
+                other.ask("close", "closing", peer=ours.id)
+                other.disconnect(ours)
+            else:
+                ended = other.wait(lambda e: e["ev"] == "refused", f"the end for {wrong}", count)[1]
+                assert not ended["application"] and 0x100 < ended["code"] < 0x200, f"{wrong}: {ended}"
+        assert len(ours.find(lambda e: e["ev"] == "connection")) == 1
+
+
+def test_what_is_not_known_is_passed_over() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, False)
+        other.ask("raw", "wrote", peer=ours.id, stream=0, hex="3f05" + "aa" * 5)
+        for unidirectional, how in ((True, ["stopped"]), (False, ["reset", "stopped"])):
+            stream = other.ask("open", "opened", peer=ours.id, unidirectional=unidirectional, hex="1fabcdef")["stream"]
+            for kind in how:
+                found = other.wait(lambda e: e["ev"] == "stream_refused" and e["stream"] == stream and e["how"] == kind, kind)
+                assert found[1]["code"] == 1
+        exchange(ours, other)
+
+
+def test_keys_are_updated() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, False)
+        for _ in range(3):
+            other.ask("update_keys", "updating", peer=ours.id)
+            exchange(ours, other, messages=(100_000,))
+
+
+@ROLES
+def test_the_other_moves(ours_dials: bool) -> None:
+    """Its port changes under the connection: ours asks there, and follows."""
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, ours_dials)
+        exchange(ours, other, messages=(1_000,))
+        for _ in range(2):
+            other.ask("move", "moved")
+            exchange(other, ours, messages=(10_000,))
+        assert not ours.find(lambda e: e["ev"] == "disconnect")
 
 
 def test_session_probes() -> None:

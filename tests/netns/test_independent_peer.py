@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 from bed import INTEROP, Lan, Program
-from v13 import DIALLER, by_address, close, exchange, meet_by_address, outcome
+from v13 import DATAGRAMS, DIALLER, by_address, close, exchange, meet_by_address, outcome
 
 TOPIC = hashlib.sha256(b"independent").hexdigest()
 SECRET = "5e" * 32
@@ -35,7 +35,7 @@ def test_meets_itself_by_beacon(families: str) -> None:
         one, two = pair(lan, lan_one=True, lan_two=True)
         one.connection(two)
         two.connection(one)
-        exchange(one, two)
+        exchange(one, two, datagrams=DATAGRAMS)
 
 
 @pytest.mark.parametrize("probe", [True, False], ids=["cookie", "retry"])
@@ -44,7 +44,7 @@ def test_meets_itself_by_address(probe: bool) -> None:
         one, two = pair(lan)
         meet_by_address(one, two, probe=probe)
         assert bool(two.find(lambda e: e["ev"] == "retry")) == (not probe)
-        exchange(one, two)
+        exchange(one, two, datagrams=DATAGRAMS)
         close(one, two, 0, "that is all")
 
 
@@ -92,7 +92,7 @@ def test_a_wrong_key_is_refused() -> None:
 def test_no_certificate_is_refused() -> None:
     with Lan(2, "4") as lan:
         one, two = pair(lan)
-        one.ask("settings", "set", show_certificate=False)
+        one.ask("settings", "set", certificates=[])
         by_address(one, two)
         refused = one.wait(lambda e: e["ev"] in ("refused", "disconnect"), "the end of the handshake")[1]
         assert not refused["application"] and refused["code"] == 0x100 + 116, "alert certificate_required"
