@@ -53,6 +53,9 @@ plug() { # PREFIX N IFNAME PORT NET FAMILIES
     ip -n "${1}sw" link set "$4" master br0
     ip -n "${1}sw" link set "$4" up
     case $6 in *6*) ;; *) ip netns exec "$host" sysctl -qw "net.ipv6.conf.$3.disable_ipv6=1";; esac
+    # A switch port may swallow the first frames after its link came up, the question for an address among them,
+    # which the kernel would repeat after a second only.
+    ip -n "$host" ntable change name arp_cache dev "$3" retrans 100
     ip -n "$host" link set "$3" up
     case $6 in *4*) ip -n "$host" addr add "10.$5.0.$2/24" dev "$3";; esac
     case $6 in *6*) ip -n "$host" addr add "fd$5::$2/64" dev "$3" nodad;; esac

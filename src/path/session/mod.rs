@@ -186,6 +186,7 @@ impl Paths {
             let went_on = now.saturating_duration_since(self.current.heard) < self.silence();
             self.run = if went_on { self.run.saturating_add(1) } else { 1 };
             self.current.heard = now;
+            self.current.fits_in(rtt);
             self.kept.clear();
         }
         (self.rtt, self.active) = (Some(rtt), now);

@@ -161,6 +161,12 @@ impl Path {
         Some(answered)
     }
 
+    /// Data comes back after this time. An answer may have been late, as the first one of an address that just came up;
+    /// then it would be taken for slow, and silence on it for nothing unusual, as long as nobody asks.
+    pub fn fits_in(&mut self, rtt: Duration) {
+        self.rtt = self.rtt.map(|own| own.min(own.saturating_mul(7).saturating_add(rtt) / 8));
+    }
+
     /// Nothing is going on: it is asked when something happens.
     pub fn is_quiet(&self) -> bool {
         self.wanted.is_none() && (self.unanswered == 0 || self.unanswered >= PATH_NAMED_TRIES)

@@ -217,6 +217,20 @@ fn a_busy_connection_compares_every_five_seconds_if_there_is_something_to_compar
 }
 
 #[test]
+fn an_answer_that_was_late_does_not_make_an_address_slow() {
+    let mut bed = Bed::with(&[(2, 2_000)]);
+    bed.busy = true;
+    bed.answers.remove(&at(1));
+    bed.run(SECOND * 8);
+    assert_eq!(bed.paths.current(), at(2));
+    bed.answers = [(at(2), MS * 40)].into();
+    bed.run(SECOND * 3);
+    bed.answers = [(at(1), MS * 40)].into();
+    bed.run(MS * 500);
+    assert_eq!(bed.paths.current(), at(1));
+}
+
+#[test]
 fn after_a_transfer_one_question_asks_whether_the_path_lives() {
     let mut bed = Bed::new();
     for n in 0..20 {
