@@ -13,6 +13,7 @@ use crate::models::{CPP, JS, PY_010, PY_MAIN, Quirks, RUST};
 use crate::network::{NodeId, Place};
 use crate::world::World;
 use setowire::Config;
+use setowire::config::limits;
 use setowire::crypto::identity::V12Keys;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,6 +32,8 @@ struct Chaos {
     gone: BTreeSet<NodeId>,
     /// Places that held the identity of another.
     twins: BTreeSet<NodeId>,
+    /// The furthest that the wall clock of a place was ahead, in microseconds.
+    ahead: BTreeMap<NodeId, i64>,
 }
 
 impl Chaos {
@@ -44,6 +47,7 @@ impl Chaos {
             count: 0,
             gone: BTreeSet::new(),
             twins: BTreeSet::new(),
+            ahead: BTreeMap::new(),
         };
         let rng = &mut chaos.world.rng;
         // Many small worlds, some large ones.
@@ -139,7 +143,7 @@ impl Chaos {
             88..91 => self.world.net.side.fill(0),
             91..95 => {
                 let by = self.world.rng.range(0, 7_200_000_000) as i64 - 3_600_000_000;
-                self.world.step_clock(node, by);
+                self.step_clock(node, by);
             }
             95..97 => self.stranger(node),
             97 => {
@@ -156,6 +160,15 @@ impl Chaos {
         }
     }
 
+    /// Steps a clock, but never further back than an author may be whose broadcasts are to be heard after a restart.
+    fn step_clock(&mut self, node: NodeId, by_us: i64) {
+        let now = self.world.clock_step(node);
+        let ahead = self.ahead.entry(node).or_default();
+        *ahead = (*ahead).max(now + by_us);
+        let least = *ahead - limits::MESH_MEMORY.as_micros() as i64 + 120_000_000;
+        self.world.step_clock(node, by_us.max(least - now));
+    }
+
     /// The process dies and comes back, often as itself, sometimes elsewhere; or twins run for a while.
     fn restart(&mut self, node: NodeId) {
         let seed = self.world.identity_seed(node);
@@ -169,7 +182,7 @@ impl Chaos {
             self.world.net.places[node].set_port(port);
         }
         if self.world.rng.chance(0.5) {
-            self.world.step_clock(node, -60_000_000);
+            self.step_clock(node, -60_000_000);
         }
         self.world.run_for(pause);
         self.start(node, seed);

@@ -194,6 +194,11 @@ impl World {
         self.slots[node].wall.step_us += by_us;
     }
 
+    /// By how much the wall clock of a place was moved so far, in microseconds.
+    pub fn clock_step(&self, node: NodeId) -> i64 {
+        self.slots[node].wall.step_us
+    }
+
     pub fn is_ours(&self, node: NodeId) -> bool {
         matches!(self.slots[node].actor, Actor::Ours(_))
     }
