@@ -174,6 +174,13 @@ class Driver:
         await self.started.join(topic)
         return "joined", {"topic_hash": hashlib.sha1(topic.hex().encode()).hexdigest()[:12]}
 
+    async def cmd_leave(self, command: Command) -> Answer:
+        topic = topic_bytes(command)
+        if topic is None:
+            raise ValueError("leave takes a topic or a name")
+        await self.started.leave(topic)
+        return "left_topic", {}
+
     async def cmd_dial(self, command: Command) -> Answer:
         ip, port = command["ip"], int(command["port"])
         self.spawn(self.dial(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"))

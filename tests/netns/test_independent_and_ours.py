@@ -196,6 +196,47 @@ def test_link_to_the_legacy_identity(ours_dials: bool) -> None:
 
 
 @ROLES
+def test_topics_that_are_joined_and_left_later(ours_dials: bool) -> None:
+    """TOPICS again, ASK and LEFT, as sender and as receiver."""
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, ours_dials)
+        for first, second in ((ours, other), (other, ours)):
+            topic = hashlib.sha256(first.name.encode()).hexdigest()
+            first.ask("join", "joined", topic=topic)
+            second.ask("join", "joined", topic=topic)
+            other.wait(lambda e: e["ev"] == "shared" and e["topic"] == topic, "a topic shared later")
+            ours.ask("leave", "left_topic", topic=topic)
+            other.wait(lambda e: e["ev"] == "left" and e["topic"] == topic, "LEFT")
+
+
+@ROLES
+def test_the_largest_message(ours_dials: bool) -> None:
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        start_ours(ours, max_message=5_000)
+        other.start(topic=TOPIC, lan=False, max_message=3_000)
+        assert meet(ours, other, ours_dials)["max_message"] == 5_000
+        exchange(other, ours, messages=(3_000,))
+        ours.tell("write", peer=other.id, hex="00" * 3_001)
+        assert "3000" in ours.wait(lambda e: e["ev"] == "error", "the refusal of a larger message")[1]["message"]
+        assert not other.ask("write", "wrote", peer=ours.id, hex="00" * 5_001)["ok"]
+        # One that is sent all the same.
+        other.ask("raw", "wrote", peer=ours.id, stream=2, hex="5389" + "00" * 5_001)
+        assert other.disconnect(ours)[1]["name"] == "TOO_LARGE"
+
+
+def test_addresses_are_told() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        meet(ours, other, False)
+        port = ours.ask("info", "info")["port"]
+        assert other.wait(lambda e: e["ev"] == "addrs", "ADDRS")[1]["addresses"] == [f"10.77.0.1 {port}"]
+        told = other.find(lambda e: e["ev"] == "told")[0][1]
+        assert (told["ip"], told["port"]) == ("10.77.0.2", other.ask("info", "info")["port"])
+
+
+@ROLES
 def test_closing(ours_dials: bool) -> None:
     with Lan(2, "4") as lan:
         ours, other = pair(lan)
