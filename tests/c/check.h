@@ -127,18 +127,21 @@ static inline void watch_destroy(void *user_data) {
     pthread_mutex_unlock(&watch->lock);
 }
 
-/* Waits until a number that the callback changes has reached a value. */
-static inline void watch_until(struct watch *watch, const unsigned *number, unsigned value, const char *what) {
+/* Waits until the callback changed something; with the lock held. */
+static inline void watch_wait(struct watch *watch, const char *what) {
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += DEADLINE_S;
-    pthread_mutex_lock(&watch->lock);
-    while (*number < value) {
-        if (pthread_cond_timedwait(&watch->changed, &watch->lock, &end) != 0) {
-            fprintf(stderr, "waited for %s: %u of %u\n", what, *number, value);
-            abort();
-        }
+    if (pthread_cond_timedwait(&watch->changed, &watch->lock, &end) != 0) {
+        fprintf(stderr, "waited for %s\n", what);
+        abort();
     }
+}
+
+/* Waits until a number that the callback changes has reached a value. */
+static inline void watch_until(struct watch *watch, const unsigned *number, unsigned value, const char *what) {
+    pthread_mutex_lock(&watch->lock);
+    while (*number < value) watch_wait(watch, what);
     pthread_mutex_unlock(&watch->lock);
 }
 
