@@ -319,13 +319,14 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
 
 /**
  * A setowire_stream_read() that found nothing, or less than it had room for, may find more now, or the end. It comes
- * once for each such call, and for a stream that was opened, by either side, as if one had been made. No data.
+ * once, however often that was called in between; a stream that was opened, by either side, begins as if it had been. No
+ * data.
  */
 #define SETOWIRE_EVENT_STREAM_READABLE 11
 
 /**
- * A setowire_stream_write() that did not take everything may take more now, or tells that the peer stopped reading. It
- * comes once for each such call. No data.
+ * A setowire_stream_write() that did not take everything may take more now. It comes once, however often that was called
+ * in between. It also comes when the peer has stopped reading, which the next write tells. No data.
  */
 #define SETOWIRE_EVENT_STREAM_WRITABLE 12
 
@@ -569,7 +570,7 @@ typedef struct setowire_peer_details {
     uint8_t key[32];
     /** Its id in the older packages; zero if `has_legacy_id` is false. */
     uint8_t legacy_id[20];
-    /** Whether `key` is known: always over a modern session, which proves it, and never over p2p-v12. */
+    /** Whether `key` is known: always over setowire/13, which proves it, and never over p2p-v12. */
     bool has_key;
     /** Whether `legacy_id` is known. */
     bool has_legacy_id;
@@ -873,8 +874,8 @@ int32_t setowire_swarm_connect(setowire_swarm *swarm,
                                uint64_t *op);
 
 /**
- * Dials the peer with this key at an address, over a modern session alone: whoever else answers there learns nothing of
- * this swarm, and the operation fails. Otherwise as setowire_swarm_connect().
+ * Dials the peer with this key at an address, over setowire/13 alone. Another peer there does not answer, and learns
+ * nothing of this swarm. Otherwise as setowire_swarm_connect().
  *
  * @param swarm       The swarm; not NULL.
  * @param addr        `host:port` or `[IPv6]:port`; not NULL. Copied.
@@ -883,7 +884,8 @@ int32_t setowire_swarm_connect(setowire_swarm *swarm,
  * @param timeout_ms  As for setowire_swarm_connect().
  * @param tag         A number of the caller's that the event repeats.
  * @param op          Where the operation's id is written, 0 on failure. Not NULL.
- * @return As for setowire_swarm_connect(). The event's code may also be SETOWIRE_ERR_BAD_KEY.
+ * @return As for setowire_swarm_connect(). The event's code may also be SETOWIRE_ERR_BAD_KEY: who answered could not prove
+ *         the key.
  * @since 0.1.0
  */
 SETOWIRE_API
@@ -997,7 +999,7 @@ int32_t setowire_swarm_join(setowire_swarm *swarm,
 
 /**
  * Joins a private topic: only those who know its secret too find its members, or learn that this swarm is one. It is
- * another topic than the one of the same 32 bytes without the secret, or with another. Only modern sessions carry it.
+ * another topic than the one of the same 32 bytes without the secret, or with another. Only setowire/13 carries it.
  *
  * @param swarm       The swarm; not NULL.
  * @param topic       32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
@@ -1040,7 +1042,7 @@ SETOWIRE_API int32_t setowire_swarm_leave(setowire_swarm *swarm, const uint8_t *
 SETOWIRE_API int32_t setowire_topic_close(setowire_swarm *swarm, uint64_t topic_id);
 
 /**
- * Sends a message to the members of a topic. Those with modern sessions pass it on to each other, so that it reaches
+ * Sends a message to the members of a topic. Those of setowire/13 pass it on to each other, so that it reaches
  * members that are not connected to this swarm, and know its author; peers of p2p-v12 tell no topic, and all of them get
  * what is sent to one that is not private.
  *
@@ -1119,7 +1121,7 @@ int32_t setowire_peer_send_owned(setowire_swarm *swarm,
                                  void *user_data);
 
 /**
- * Sends a datagram to a peer over a modern session: it leaves soon and once, in no order with anything else, and is lost
+ * Sends a datagram to a peer over setowire/13: it leaves soon and once, in no order with anything else, and is lost
  * where the network loses it.
  *
  * @param swarm  The swarm; not NULL.

@@ -53,6 +53,21 @@ fn without_streams_with_few_descriptors_a_thousand_swarms() {
 }
 
 #[test]
+fn streams_both_ways_and_every_end_of_them() {
+    run("streams");
+}
+
+#[test]
+fn datagrams() {
+    run("datagrams");
+}
+
+#[test]
+fn keys_and_private_topics() {
+    run("keys");
+}
+
+#[test]
 fn the_process_ends_under_traffic() {
     run("exits");
 }

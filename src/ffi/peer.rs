@@ -74,7 +74,7 @@ pub unsafe extern "C" fn setowire_peer_send_owned(
     })
 }
 
-/// Sends a datagram to a peer over a modern session: it leaves soon and once, in no order with anything else, and is lost
+/// Sends a datagram to a peer over setowire/13: it leaves soon and once, in no order with anything else, and is lost
 /// where the network loses it.
 ///
 /// @param swarm  The swarm; not NULL.

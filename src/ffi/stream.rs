@@ -1,4 +1,4 @@
-//! `setowire_stream_*`: streams of bytes to and from one peer, over modern sessions.
+//! `setowire_stream_*`: streams of bytes to and from one peer, over setowire/13.
 //!
 //! A stream is an id like a peer: one that is done, or whose peer left, is `NOT_FOUND`. Nothing
 //! here waits: what cannot be done now is `WOULD_BLOCK`, and an event tells when to try again. Bytes are

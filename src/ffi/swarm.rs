@@ -180,8 +180,8 @@ pub unsafe extern "C" fn setowire_swarm_connect(
     })
 }
 
-/// Dials the peer with this key at an address, over a modern session alone: whoever else answers there learns nothing of
-/// this swarm, and the operation fails. Otherwise as setowire_swarm_connect().
+/// Dials the peer with this key at an address, over setowire/13 alone. Another peer there does not answer, and learns
+/// nothing of this swarm. Otherwise as setowire_swarm_connect().
 ///
 /// @param swarm       The swarm; not NULL.
 /// @param addr        `host:port` or `[IPv6]:port`; not NULL. Copied.
@@ -190,7 +190,8 @@ pub unsafe extern "C" fn setowire_swarm_connect(
 /// @param timeout_ms  As for setowire_swarm_connect().
 /// @param tag         A number of the caller's that the event repeats.
 /// @param op          Where the operation's id is written, 0 on failure. Not NULL.
-/// @return As for setowire_swarm_connect(). The event's code may also be SETOWIRE_ERR_BAD_KEY.
+/// @return As for setowire_swarm_connect(). The event's code may also be SETOWIRE_ERR_BAD_KEY: who answered could not prove
+///         the key.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setowire_swarm_connect_key(

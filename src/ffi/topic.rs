@@ -40,7 +40,7 @@ pub unsafe extern "C" fn setowire_swarm_join(
 }
 
 /// Joins a private topic: only those who know its secret too find its members, or learn that this swarm is one. It is
-/// another topic than the one of the same 32 bytes without the secret, or with another. Only modern sessions carry it.
+/// another topic than the one of the same 32 bytes without the secret, or with another. Only setowire/13 carries it.
 ///
 /// @param swarm       The swarm; not NULL.
 /// @param topic       32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
@@ -106,7 +106,7 @@ pub extern "C" fn setowire_topic_close(swarm: *mut setowire_swarm, topic_id: u64
     })
 }
 
-/// Sends a message to the members of a topic. Those with modern sessions pass it on to each other, so that it reaches
+/// Sends a message to the members of a topic. Those of setowire/13 pass it on to each other, so that it reaches
 /// members that are not connected to this swarm, and know its author; peers of p2p-v12 tell no topic, and all of them get
 /// what is sent to one that is not private.
 ///

@@ -123,10 +123,11 @@ pub const SETOWIRE_EVENT_DATAGRAM: u16 = 9;
 /// A peer opened a stream: setowire_event_stream(). The first event about it. No data.
 pub const SETOWIRE_EVENT_STREAM: u16 = 10;
 /// A setowire_stream_read() that found nothing, or less than it had room for, may find more now, or the end. It comes
-/// once for each such call, and for a stream that was opened, by either side, as if one had been made. No data.
+/// once, however often that was called in between; a stream that was opened, by either side, begins as if it had been. No
+/// data.
 pub const SETOWIRE_EVENT_STREAM_READABLE: u16 = 11;
-/// A setowire_stream_write() that did not take everything may take more now, or tells that the peer stopped reading. It
-/// comes once for each such call. No data.
+/// A setowire_stream_write() that did not take everything may take more now. It comes once, however often that was called
+/// in between. It also comes when the peer has stopped reading, which the next write tells. No data.
 pub const SETOWIRE_EVENT_STREAM_WRITABLE: u16 = 12;
 /// A stream is done in both directions, or its peer is gone. The last event about it, and its id is not known any more.
 /// Flags: SETOWIRE_STREAM_RESET. No data.
@@ -335,7 +336,7 @@ pub struct setowire_peer_details {
     pub key: [u8; 32],
     /// Its id in the older packages; zero if `has_legacy_id` is false.
     pub legacy_id: [u8; 20],
-    /// Whether `key` is known: always over a modern session, which proves it, and never over p2p-v12.
+    /// Whether `key` is known: always over setowire/13, which proves it, and never over p2p-v12.
     pub has_key: bool,
     /// Whether `legacy_id` is known.
     pub has_legacy_id: bool,

@@ -299,6 +299,11 @@ impl Node {
         }
     }
 
+    /// The room that was set is used up: modern sessions read nothing until there is more.
+    pub fn is_held_back(&self) -> bool {
+        !self.quic.has_room_for_events()
+    }
+
     /// The last event has been put out.
     pub fn is_closed(&self) -> bool {
         self.closing == Closing::Closed && self.out.is_empty() && self.session.transmits.is_empty()

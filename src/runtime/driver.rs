@@ -58,6 +58,8 @@ pub struct Driver {
     accepting: bool,
     /// The node has more outputs than one turn takes.
     behind: bool,
+    /// The node reads no more of its peers until the queue has room.
+    held_back: bool,
     next_poll: Option<Instant>,
     end_by: Option<Instant>,
 }
@@ -96,6 +98,7 @@ impl Driver {
             scratch: Vec::new(),
             accepting: true,
             behind: false,
+            held_back: false,
             next_poll: None,
             end_by: None,
         };
@@ -128,6 +131,8 @@ impl Driver {
         self.behind = self.advance();
         busy |= self.behind;
         let closed = self.carry_out();
+        // Asked again with the events of this turn in it: it is now that the queue has room for more, or rings later.
+        busy |= self.held_back && self.shared.queue.room() > 0;
         busy |= self.send();
         Turn { busy, ended: closed || self.shared.failed() || self.overdue(now) }
     }
@@ -167,7 +172,7 @@ impl Driver {
         let (answers, outputs, transmits) = (&mut self.answers, &mut self.outputs, &mut self.transmits);
         let shared = &self.shared;
         let room = shared.queue.room();
-        let more = shared.with_node(|node, now| {
+        let result = shared.with_node(|node, now| {
             shared.look();
             node.set_room(room);
             if changed {
@@ -181,10 +186,12 @@ impl Driver {
             }
             outputs.extend(iter::from_fn(|| node.poll_output(now)).take(limits::OUTPUT_BATCH));
             transmits.extend(iter::from_fn(|| node.poll_transmit(now, false)).take(limits::OUTPUT_BATCH));
-            outputs.len().max(transmits.len()) >= limits::OUTPUT_BATCH
+            (outputs.len().max(transmits.len()) >= limits::OUTPUT_BATCH, node.is_held_back())
         });
         // A failed swarm has no more; the turn ends it.
-        more.unwrap_or(false)
+        let (more, held_back) = result.unwrap_or((false, false));
+        self.held_back = held_back;
+        more
     }
 
     /// Carries out what the node wanted. Returns whether it said its last word.

@@ -410,6 +410,10 @@ impl Quic {
         }
     }
 
+    pub fn has_room_for_events(&self) -> bool {
+        self.room > 0
+    }
+
     fn progress(&mut self, env: &mut Env<'_>, index: usize, progress: Progress) {
         match progress {
             Progress::Met => self.met(env, index),
