@@ -148,6 +148,7 @@ impl Exchange {
 
     /// Bytes of the control stream, in order, no more at a time than `allowance` said.
     pub fn receive(&mut self, bytes: &[u8], lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+        self.budget.take(u32::try_from(bytes.len()).unwrap_or(u32::MAX), lent.now);
         self.received.extend_from_slice(bytes);
         let mut received = std::mem::take(&mut self.received);
         let mut taken = 0;
@@ -165,7 +166,8 @@ impl Exchange {
     /// How many bytes of the stream may be taken now; none: not before the time that is returned.
     pub fn allowance(&mut self, now: Instant) -> Result<usize, Instant> {
         const STEP: u32 = 4_096;
-        if self.budget.take(STEP, now) { Ok(STEP as usize) } else { Err(self.budget.ready_at(STEP, now)) }
+        let at = self.budget.ready_at(STEP, now);
+        if at <= now { Ok(STEP as usize) } else { Err(at) }
     }
 
     /// What is to be written to the stream.

@@ -458,10 +458,10 @@ impl Link {
             self.control = self.conn.streams().accept(Dir::Bi);
         }
         let Some(id) = self.control else { return Ok(()) };
-        // It may fail only on a connection that is being closed.
-        let _ = self.conn.send_stream(id).set_priority(CONTROL_PRIORITY);
         if self.role == Role::Dialler && !self.control_begun {
             self.control_begun = true;
+            // It may fail only on a connection that is being closed.
+            let _ = self.conn.send_stream(id).set_priority(CONTROL_PRIORITY);
             exchange.output().insert(0, CONTROL_STREAM);
         }
         exchange.refresh(lent)?;
@@ -485,6 +485,7 @@ impl Link {
             let mut bytes = bytes.as_ref();
             if self.role == Role::Acceptor && !self.control_begun {
                 self.control_begun = true;
+                let _ = self.conn.send_stream(id).set_priority(CONTROL_PRIORITY);
                 match bytes.split_first() {
                     Some((&CONTROL_STREAM, rest)) => bytes = rest,
                     _ => return Err(Reason::protocol("the first stream is not the control stream")),
