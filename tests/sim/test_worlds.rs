@@ -277,7 +277,8 @@ impl Chaos {
                 self.world.kill(node);
             }
         }
-        self.world.run_for(S * 80);
+        // A keep-alive may be the last that QUIC waits 60 s for.
+        self.world.run_for(S * 100);
         let stats = self.world.ours(last).node.stats();
         let held = [stats.peers, stats.unconfirmed, stats.ops, stats.buffered_bytes, stats.reassembly_bytes];
         assert_eq!(held, [0; 5], "node {last} still holds peers, unconfirmed, ops, buffered, reassembly: {stats:?}");
