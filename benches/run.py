@@ -29,14 +29,22 @@ TIMEOUT_SECONDS = 120
 class Program:
     name: str
     about: str
+    #: The largest packet that a quinn program looks for, bytes.
+    packet: int = 0
 
 
-QUINN = Program("quinn", "bare quinn, application in its runtime")
-QUINN_APP = Program("quinn, app", "bare quinn, application on its own thread behind a channel")
+#: With more, what quinn 0.11.12 sends in one call, ten packets, is above 64 KiB, and lost.
+PACKET_BYTES = 6_500
+#: What quinn looks for when it is told nothing.
+QUINN_PACKET_BYTES = 1_452
+
+QUINN = Program("quinn", f"bare quinn, application in its runtime, packets of up to {PACKET_BYTES:,} B", PACKET_BYTES)
+QUINN_SMALL = Program("quinn, small", f"the same, packets of up to {QUINN_PACKET_BYTES:,} B", QUINN_PACKET_BYTES)
+QUINN_APP = Program("quinn, app", "bare quinn, application on its own thread behind a channel", PACKET_BYTES)
 C = Program("C", "Setowire through the C ABI")
 PYTHON = Program("Python", "Setowire through the Python package, two processes")
 LIMITS = Program("limits", "raw UDP with offload, ring on one core")
-PROGRAMS = [LIMITS, QUINN, QUINN_APP, C, PYTHON]
+PROGRAMS = [LIMITS, QUINN, QUINN_SMALL, QUINN_APP, C, PYTHON]
 
 
 @dataclass(frozen=True)
@@ -46,15 +54,16 @@ class Measure:
     programs: tuple[Program, ...]
 
 
-TRANSFERS = (QUINN, QUINN_APP)
-MESSAGES = (QUINN, QUINN_APP, C, PYTHON)
+TRANSFERS = (QUINN, QUINN_SMALL, QUINN_APP, C)
+MESSAGES = (*TRANSFERS, PYTHON)
+DATAGRAMS = (QUINN, QUINN_SMALL, C)
 MEASURES = [
     Measure("bulk1", "bulk, 1 stream", TRANSFERS),
     Measure("bulk16", "bulk, 16 streams", TRANSFERS),
     Measure("messages", "100 B messages", MESSAGES),
-    Measure("datagrams100", "100 B datagrams", (QUINN,)),
-    Measure("datagrams1100", "1,100 B datagrams", (QUINN,)),
-    Measure("echo", "echo of 32 B", MESSAGES),
+    Measure("datagrams100", "100 B datagrams", DATAGRAMS),
+    Measure("datagrams1100", "1,100 B datagrams", DATAGRAMS),
+    Measure("echo", "echo of 32 B", (QUINN, QUINN_APP, C, PYTHON)),
     Measure("connects1", "connects, sequential", (QUINN, C)),
     Measure("connects32", "connects, 32 in flight", (QUINN, C)),
     Measure("memory", "idle peer", (QUINN, C)),
@@ -78,28 +87,29 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class Target:
-    """A ratio that was promised: `value` of one program over that of another."""
+    """A ratio that was promised: a value of one program over that of another, the best of several, or over one."""
 
     about: str
     measure: str
     field: str
     over: Program
-    under: Program | None
+    under: tuple[Program, ...]
     bound: float
     at_least: bool
 
 
+BARE = (QUINN, QUINN_SMALL)
 TARGETS = [
-    Target("bulk, 1 stream, C / quinn", "bulk1", "mb_per_s", C, QUINN, 0.9, True),
-    Target("bulk, 16 streams, C / quinn", "bulk16", "mb_per_s", C, QUINN, 0.9, True),
-    Target("100 B messages, C / quinn gathered", "messages", "per_s", C, QUINN, 0.3, True),
-    Target("echo p50, C / quinn with its application apart", "echo", "p50_us", C, QUINN_APP, 1.3, False),
-    Target("connects with proof, sequential, C / quinn", "connects1", "per_s", C, QUINN, 0.6, True),
-    Target("connects with proof, 32 in flight, C / quinn", "connects32", "per_s", C, QUINN, 0.6, True),
-    Target("KiB per idle peer, dialling side", "memory", "dialler_kib", C, None, 48, False),
-    Target("KiB per idle peer, accepting side", "memory", "acceptor_kib", C, None, 48, False),
-    Target("100 B messages, Python / C", "messages", "per_s", PYTHON, C, 0.15, True),
-    Target("bulk, 1 stream, Python / C", "bulk1", "mb_per_s", PYTHON, C, 0.5, True),
+    Target("bulk, 1 stream, C / quinn", "bulk1", "mb_per_s", C, BARE, 0.9, True),
+    Target("bulk, 16 streams, C / quinn", "bulk16", "mb_per_s", C, BARE, 0.9, True),
+    Target("100 B messages, C / quinn gathered", "messages", "per_s", C, BARE, 0.3, True),
+    Target("echo p50, C / quinn with its application apart", "echo", "p50_us", C, (QUINN_APP,), 1.3, False),
+    Target("connects with proof, sequential, C / quinn", "connects1", "per_s", C, (QUINN,), 0.6, True),
+    Target("connects with proof, 32 in flight, C / quinn", "connects32", "per_s", C, (QUINN,), 0.6, True),
+    Target("KiB per idle peer, dialling side", "memory", "dialler_kib", C, (), 48, False),
+    Target("KiB per idle peer, accepting side", "memory", "acceptor_kib", C, (), 48, False),
+    Target("100 B messages, Python / C", "messages", "per_s", PYTHON, (C,), 0.15, True),
+    Target("bulk, 1 stream, Python / C", "bulk1", "mb_per_s", PYTHON, (C,), 0.5, True),
 ]
 
 #: (measure, suite, program) -> one JSON object per round
@@ -114,7 +124,7 @@ def command(programs: Path, program: Program, measure: str, suite: str, seconds:
     if program is C:
         return [str(programs / "bench-setowire"), measure, suite, str(seconds)]
     variant = f"{measure}-app" if program is QUINN_APP else measure
-    return [str(programs / "bench-quinn"), variant, suite, str(seconds)]
+    return [str(programs / "bench-quinn"), variant, suite, str(program.packet), str(seconds)]
 
 
 def steps(wanted: list[str], suites: list[str], programs: list[Program]) -> Iterator[tuple[str, str, Program]]:
@@ -180,13 +190,13 @@ def print_table(results: Results, suites: list[str]) -> None:
                         first = statistics.median(one[field] for one in base)
                         text += f" (x{statistics.median(one[field] for one in rounds) / first:.2f})"
                     parts.append(text)
-                print(f"  {program.name:<11} {'; '.join(parts)}")
+                print(f"  {program.name:<12} {'; '.join(parts)}")
     limits = [(key[0], rounds) for key, rounds in results.items() if key[2] is LIMITS]
     if limits:
         print("\nlimits of this machine, 1,200 B")
     for name, rounds in limits:
         parts = [f"{spread(rounds, field, FIELDS[field][1])} {FIELDS[field][0]}" for field in rounds[0]]
-        print(f"  {name:<11} {'; '.join(parts)}")
+        print(f"  {name:<12} {'; '.join(parts)}")
 
 
 def targets(results: Results, suites: list[str]) -> list[dict[str, object]]:
@@ -195,10 +205,12 @@ def targets(results: Results, suites: list[str]) -> list[dict[str, object]]:
     for target in TARGETS:
         for suite in suites:
             over = median(results, target.measure, suite, target.over, target.field)
-            under = median(results, target.measure, suite, target.under, target.field) if target.under else 1.0
-            if over is None or not under:
+            medians = [median(results, target.measure, suite, one, target.field) for one in target.under]
+            under = [value for value in medians if value]
+            if over is None or (target.under and not under):
                 continue
-            value = over / under
+            best = max if target.at_least else min
+            value = over / best(under, default=1.0)
             met = value >= target.bound if target.at_least else value <= target.bound
             found.append({
                 "target": target.about, "suite": suite, "value": round(value, 3), "bound": target.bound,
@@ -264,7 +276,7 @@ def main() -> None:
             line = command(arguments.programs, program, measure, suite, arguments.seconds)
             results.setdefault((measure, suite, program), []).append(run(line, arguments.programs))
     for program in programs:
-        print(f"{program.name:<11} {program.about}")
+        print(f"{program.name:<12} {program.about}")
     print_table(results, suites)
     found = targets(results, suites)
     print_targets(found)

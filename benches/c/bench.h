@@ -52,6 +52,14 @@ struct record reader_wait(struct reader *reader);
 /* Waits for a record of this kind and throws others away. */
 struct record reader_until(struct reader *reader, uint16_t kind);
 
+/* A thread that reads everything and counts the records of one kind. */
+struct counted {
+    struct reader *reader;
+    uint16_t kind;
+    atomic_ullong *count;
+};
+void *bench_count(void *counted);
+
 /* Two swarms, connected with each other. */
 struct pair {
     struct reader *dialler, *acceptor;
@@ -79,6 +87,8 @@ _Noreturn void bench_report_each(atomic_ullong *count, double seconds);
 double bench_percentile(double *values, size_t count, double share);
 
 /* The measures; each prints one JSON object and ends the program. */
+void measure_bulk(const char *cipher, double seconds, unsigned streams);
+void measure_datagrams(const char *cipher, double seconds, unsigned size);
 void measure_messages(const char *cipher, double seconds);
 void measure_echo(const char *cipher, double seconds);
 void measure_connects(const char *cipher, double seconds, unsigned in_flight);

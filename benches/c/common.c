@@ -109,6 +109,21 @@ struct record reader_until(struct reader *reader, uint16_t kind) {
     }
 }
 
+void *bench_count(void *argument) {
+    struct counted *counted = argument;
+    struct reader *reader = counted->reader;
+    for (;;) {
+        /* Counted per batch of records, as they are read. */
+        struct record record = reader_wait(reader);
+        unsigned long long count = 0;
+        do {
+            count += record.kind == counted->kind;
+        } while (reader->at < reader->len && reader_next(reader, &record));
+        atomic_fetch_add(counted->count, count);
+    }
+    return NULL;
+}
+
 struct pair bench_pair(const char *cipher) {
     struct pair pair = {
         .dialler = reader_new(bench_swarm(cipher, "127.0.0.1:0", 100)),

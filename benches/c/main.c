@@ -11,7 +11,11 @@ int main(int argc, char **argv) {
     }
     const char *measure = argv[1], *cipher = argv[2];
     double seconds = atof(argv[3]);
-    if (strcmp(measure, "messages") == 0) measure_messages(cipher, seconds);
+    if (strcmp(measure, "bulk1") == 0) measure_bulk(cipher, seconds, 1);
+    else if (strcmp(measure, "bulk16") == 0) measure_bulk(cipher, seconds, 16);
+    else if (strcmp(measure, "datagrams100") == 0) measure_datagrams(cipher, seconds, 100);
+    else if (strcmp(measure, "datagrams1100") == 0) measure_datagrams(cipher, seconds, 1100);
+    else if (strcmp(measure, "messages") == 0) measure_messages(cipher, seconds);
     else if (strcmp(measure, "echo") == 0) measure_echo(cipher, seconds);
     else if (strcmp(measure, "connects1") == 0) measure_connects(cipher, seconds, 1);
     else if (strcmp(measure, "connects32") == 0) measure_connects(cipher, seconds, 32);

@@ -7,20 +7,6 @@
 
 static atomic_ullong received;
 
-static void *count_messages(void *argument) {
-    struct reader *reader = argument;
-    for (;;) {
-        /* Counted per batch of records, as they are read. */
-        struct record record = reader_wait(reader);
-        unsigned long long messages = 0;
-        do {
-            messages += record.kind == SETOWIRE_EVENT_MESSAGE && record.len == MESSAGE;
-        } while (reader->at < reader->len && reader_next(reader, &record));
-        atomic_fetch_add(&received, messages);
-    }
-    return NULL;
-}
-
 static void send_message(struct reader *reader, uint64_t peer, const uint8_t *data, size_t len) {
     int32_t sent;
     while ((sent = setowire_peer_send(reader->swarm, peer, data, len, 0)) == SETOWIRE_ERR_WOULD_BLOCK) {
@@ -39,7 +25,8 @@ static void *send_messages(void *argument) {
 
 void measure_messages(const char *cipher, double seconds) {
     struct pair pair = bench_pair(cipher);
-    bench_spawn(count_messages, pair.acceptor);
+    struct counted counted = {.reader = pair.acceptor, .kind = SETOWIRE_EVENT_MESSAGE, .count = &received};
+    bench_spawn(bench_count, &counted);
     bench_spawn(send_messages, &pair);
     bench_report_each(&received, seconds);
 }

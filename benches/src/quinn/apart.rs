@@ -1,9 +1,9 @@
 //! The application of each side on a thread of its own, behind bounded channels.
 
+use super::tls::Setup;
 use super::{BULK_WRITE, ECHO, GATHERED_WRITE, LENGTH, MESSAGE, Reader, Sides, connected};
 use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
-use rustls::SupportedCipherSuite;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::spawn;
@@ -15,12 +15,15 @@ use tokio::task::spawn_local;
 const PIECES: usize = 16;
 const MESSAGES: usize = 4_096;
 
-pub fn bulk(suite: SupportedCipherSuite, streams: usize, counter: &Arc<AtomicU64>) -> Sides {
+pub fn bulk(setup: Setup, streams: usize, counter: &Arc<AtomicU64>) -> Sides {
     let counter = counter.clone();
     let (arrived, mut application) = channel::<Bytes>(PIECES);
     spawn(move || {
+        let mut buffer = Vec::new();
         while let Some(piece) = application.blocking_recv() {
-            counter.fetch_add(piece.len() as u64, Relaxed);
+            buffer.clear();
+            buffer.extend_from_slice(&piece);
+            counter.fetch_add(buffer.len() as u64, Relaxed);
         }
     });
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..streams).map(|_| channel::<Bytes>(PIECES)).unzip();
@@ -33,7 +36,7 @@ pub fn bulk(suite: SupportedCipherSuite, streams: usize, counter: &Arc<AtomicU64
         }
     });
     connected(
-        suite,
+        setup,
         async move |connection| {
             while let Ok(mut stream) = connection.accept_uni().await {
                 let arrived = arrived.clone();
@@ -58,7 +61,7 @@ pub fn bulk(suite: SupportedCipherSuite, streams: usize, counter: &Arc<AtomicU64
     )
 }
 
-pub fn messages(suite: SupportedCipherSuite, counter: &Arc<AtomicU64>) -> Sides {
+pub fn messages(setup: Setup, counter: &Arc<AtomicU64>) -> Sides {
     let counter = counter.clone();
     let (arrived, mut application) = channel::<Bytes>(MESSAGES);
     spawn(move || {
@@ -69,7 +72,7 @@ pub fn messages(suite: SupportedCipherSuite, counter: &Arc<AtomicU64>) -> Sides 
     let (send, messages) = channel::<Bytes>(MESSAGES);
     spawn(move || while send.blocking_send(Bytes::copy_from_slice(&[7; MESSAGE])).is_ok() {});
     connected(
-        suite,
+        setup,
         async move |connection| {
             let stream = connection.accept_uni().await.expect("a stream");
             receive(stream, arrived).await;
@@ -81,7 +84,7 @@ pub fn messages(suite: SupportedCipherSuite, counter: &Arc<AtomicU64>) -> Sides 
     )
 }
 
-pub fn echo(suite: SupportedCipherSuite, length: Duration) -> Vec<Duration> {
+pub fn echo(setup: Setup, length: Duration) -> Vec<Duration> {
     let (request, requests) = channel::<Bytes>(MESSAGES);
     let (answered, mut answers) = channel::<Bytes>(MESSAGES);
     let (asked, mut questions) = channel::<Bytes>(MESSAGES);
@@ -92,7 +95,7 @@ pub fn echo(suite: SupportedCipherSuite, length: Duration) -> Vec<Duration> {
         }
     });
     let _sides = connected(
-        suite,
+        setup,
         async move |connection| {
             let (send, receiving) = connection.accept_bi().await.expect("a stream");
             spawn_local(gather(send, answering));

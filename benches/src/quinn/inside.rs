@@ -1,23 +1,24 @@
 //! The application as tasks of the runtime that drives the endpoint: the least quinn can cost.
 
+use super::tls::Setup;
 use super::{BULK_WRITE, ECHO, GATHERED_WRITE, LENGTH, MESSAGE, Reader, Sides, connected};
 use bytes::Bytes;
-use rustls::SupportedCipherSuite;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::task::spawn_local;
 
-pub fn bulk(suite: SupportedCipherSuite, streams: usize, counter: &Arc<AtomicU64>) -> Sides {
+pub fn bulk(setup: Setup, streams: usize, counter: &Arc<AtomicU64>) -> Sides {
     let counter = counter.clone();
     connected(
-        suite,
+        setup,
         async move |connection| {
             while let Ok(mut stream) = connection.accept_uni().await {
                 let counter = counter.clone();
                 spawn_local(async move {
-                    while let Ok(Some(chunk)) = stream.read_chunk(usize::MAX, true).await {
-                        counter.fetch_add(chunk.bytes.len() as u64, Relaxed);
+                    let mut buffer = vec![0; BULK_WRITE];
+                    while let Ok(Some(length)) = stream.read(&mut buffer).await {
+                        counter.fetch_add(length as u64, Relaxed);
                     }
                 });
             }
@@ -35,10 +36,10 @@ pub fn bulk(suite: SupportedCipherSuite, streams: usize, counter: &Arc<AtomicU64
     )
 }
 
-pub fn messages(suite: SupportedCipherSuite, counter: &Arc<AtomicU64>) -> Sides {
+pub fn messages(setup: Setup, counter: &Arc<AtomicU64>) -> Sides {
     let counter = counter.clone();
     connected(
-        suite,
+        setup,
         async move |connection| {
             let mut stream = connection.accept_uni().await.expect("a stream");
             let (mut reader, mut buffer) = (Reader::default(), vec![0; BULK_WRITE]);
@@ -64,10 +65,10 @@ pub fn messages(suite: SupportedCipherSuite, counter: &Arc<AtomicU64>) -> Sides 
     )
 }
 
-pub fn datagrams(suite: SupportedCipherSuite, size: usize, counter: &Arc<AtomicU64>) -> Sides {
+pub fn datagrams(setup: Setup, size: usize, counter: &Arc<AtomicU64>) -> Sides {
     let counter = counter.clone();
     connected(
-        suite,
+        setup,
         async move |connection| {
             while connection.read_datagram().await.is_ok() {
                 counter.fetch_add(1, Relaxed);
@@ -82,10 +83,10 @@ pub fn datagrams(suite: SupportedCipherSuite, size: usize, counter: &Arc<AtomicU
     )
 }
 
-pub fn echo(suite: SupportedCipherSuite, length: Duration) -> Vec<Duration> {
+pub fn echo(setup: Setup, length: Duration) -> Vec<Duration> {
     let (done, result) = mpsc::channel();
     let _sides = connected(
-        suite,
+        setup,
         async move |connection| {
             let (mut send, mut receive) = connection.accept_bi().await.expect("a stream");
             let mut data = [0; ECHO];

@@ -1,4 +1,5 @@
-//! `bench-quinn MEASURE CIPHER SECONDS`: two bare quinn endpoints on loopback.
+//! `bench-quinn MEASURE CIPHER PACKET SECONDS`: two bare quinn endpoints on loopback, which look for packets of up to
+//! PACKET bytes.
 //!
 //! Each side has one thread with a current-thread runtime, as a swarm has one network thread.
 //! In the measures whose name ends in `-app` the application of each side has a thread of its own and
@@ -11,7 +12,6 @@ mod memory;
 mod tls;
 
 use quinn::{Connection, Endpoint};
-use rustls::SupportedCipherSuite;
 use setowire_benches::{Counted, percentiles, report};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
+use tls::Setup;
 
 /// Bytes of one write of a bulk transfer, and of gathered messages.
 pub const BULK_WRITE: usize = 65_536;
@@ -30,17 +31,18 @@ pub const ECHO: usize = 32;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let usage = "usage: bench-quinn MEASURE chacha20|fastest SECONDS";
-    let [_, measure, cipher, seconds] = arguments.as_slice() else { panic!("{usage}") };
-    let (suite, seconds) = (tls::suite(cipher), seconds.parse::<f64>().expect(usage));
+    let usage = "usage: bench-quinn MEASURE chacha20|fastest PACKET SECONDS";
+    let [_, measure, cipher, packet, seconds] = arguments.as_slice() else { panic!("{usage}") };
+    let setup = Setup { suite: tls::suite(cipher), packet_bytes: packet.parse().expect(usage) };
+    let seconds: f64 = seconds.parse().expect(usage);
     let count = |apart: bool, streams: usize| {
         let counter = Arc::new(AtomicU64::new(0));
-        let _sides = if apart { apart::bulk(suite, streams, &counter) } else { inside::bulk(suite, streams, &counter) };
+        let _sides = if apart { apart::bulk(setup, streams, &counter) } else { inside::bulk(setup, streams, &counter) };
         Counted::watch(&counter, seconds)
     };
-    let counted = |sides: fn(SupportedCipherSuite, &Arc<AtomicU64>) -> Sides| {
+    let counted = |sides: fn(Setup, &Arc<AtomicU64>) -> Sides| {
         let counter = Arc::new(AtomicU64::new(0));
-        let _sides = sides(suite, &counter);
+        let _sides = sides(setup, &counter);
         Counted::watch(&counter, seconds)
     };
     match measure.as_str() {
@@ -50,14 +52,14 @@ fn main() {
         "bulk16-app" => report(&count(true, 16).bulk()),
         "messages" => report(&counted(inside::messages).each()),
         "messages-app" => report(&counted(apart::messages).each()),
-        "datagrams100" => report(&counted(|suite, counter| inside::datagrams(suite, 100, counter)).each()),
-        "datagrams1100" => report(&counted(|suite, counter| inside::datagrams(suite, 1_100, counter)).each()),
-        "echo" => report(&percentiles(inside::echo(suite, Duration::from_secs_f64(seconds)))),
-        "echo-app" => report(&percentiles(apart::echo(suite, Duration::from_secs_f64(seconds)))),
-        "connects1" => connects::measure(suite, 1, seconds),
-        "connects32" => connects::measure(suite, 32, seconds),
-        "memory" => memory::measure(suite, cipher),
-        "memory-acceptor" => memory::acceptor(suite),
+        "datagrams100" => report(&counted(|setup, counter| inside::datagrams(setup, 100, counter)).each()),
+        "datagrams1100" => report(&counted(|setup, counter| inside::datagrams(setup, 1_100, counter)).each()),
+        "echo" => report(&percentiles(inside::echo(setup, Duration::from_secs_f64(seconds)))),
+        "echo-app" => report(&percentiles(apart::echo(setup, Duration::from_secs_f64(seconds)))),
+        "connects1" => connects::measure(setup, 1, seconds),
+        "connects32" => connects::measure(setup, 32, seconds),
+        "memory" => memory::measure(setup, cipher, packet),
+        "memory-acceptor" => memory::acceptor(setup),
         _ => panic!("measure {measure} is not known"),
     }
 }
@@ -67,7 +69,7 @@ pub type Sides = [JoinHandle<()>; 2];
 
 /// Runs an acceptor and a dialler with one connection between them, each on a thread and runtime of its own.
 pub fn connected<A, D>(
-    suite: SupportedCipherSuite,
+    setup: Setup,
     acceptor: impl FnOnce(Connection) -> A + Send + 'static,
     dialler: impl FnOnce(Connection) -> D + Send + 'static,
 ) -> Sides
@@ -78,14 +80,14 @@ where
     let (address, to) = mpsc::channel();
     let accepting = spawn(move || {
         local(async move {
-            let endpoint = listen(suite, &address);
+            let endpoint = listen(setup, &address);
             let incoming = endpoint.accept().await.expect("an endpoint that is open");
             acceptor(incoming.await.expect("a handshake")).await;
         });
     });
     let dialling = spawn(move || {
         local(async move {
-            let endpoint = tls::endpoint(suite);
+            let endpoint = tls::endpoint(setup);
             let connecting = endpoint.connect(to.recv().expect("an acceptor"), "bench").expect("a valid address");
             dialler(connecting.await.expect("a handshake")).await;
         });
@@ -94,8 +96,8 @@ where
 }
 
 /// An endpoint whose address is told.
-pub fn listen(suite: SupportedCipherSuite, address: &mpsc::Sender<SocketAddr>) -> Endpoint {
-    let endpoint = tls::endpoint(suite);
+pub fn listen(setup: Setup, address: &mpsc::Sender<SocketAddr>) -> Endpoint {
+    let endpoint = tls::endpoint(setup);
     address.send(endpoint.local_addr().expect("a bound socket")).expect("somebody who dials");
     endpoint
 }

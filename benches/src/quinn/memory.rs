@@ -1,7 +1,7 @@
 //! Resident memory per idle connection, on the dialling side (this process) and the accepting one (a child).
 
-use super::{listen, local, tls};
-use rustls::SupportedCipherSuite;
+use super::tls::{self, Setup};
+use super::{listen, local};
 use setowire_benches::{report, resident_kib};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -16,10 +16,10 @@ const CONNECTIONS: usize = 500;
 /// Handshakes have let go of their state by then.
 const SETTLE: Duration = Duration::from_millis(1_000);
 
-pub fn measure(suite: SupportedCipherSuite, cipher: &str) -> ! {
+pub fn measure(setup: Setup, cipher: &str, packet: &str) -> ! {
     let program = std::env::current_exe().expect("the path of this program");
     let mut child = Command::new(program)
-        .args(["memory-acceptor", cipher, "0"])
+        .args(["memory-acceptor", cipher, packet, "0"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -33,7 +33,7 @@ pub fn measure(suite: SupportedCipherSuite, cipher: &str) -> ! {
         (resident_kib(), answer().parse::<f64>().expect("a number"))
     };
     let (before, after) = local(async move {
-        let endpoint = tls::endpoint(suite);
+        let endpoint = tls::endpoint(setup);
         let mut connections = Vec::new();
         let mut readings = Vec::new();
         for count in [WARM_UP, CONNECTIONS] {
@@ -53,11 +53,11 @@ pub fn measure(suite: SupportedCipherSuite, cipher: &str) -> ! {
 }
 
 /// The child: prints its address, and for every line its resident memory.
-pub fn acceptor(suite: SupportedCipherSuite) {
+pub fn acceptor(setup: Setup) {
     let (address, at) = mpsc::channel();
     spawn(move || {
         local(async move {
-            let endpoint = listen(suite, &address);
+            let endpoint = listen(setup, &address);
             let mut connections = Vec::new();
             while let Some(incoming) = endpoint.accept().await {
                 connections.push(incoming.await.expect("a handshake"));

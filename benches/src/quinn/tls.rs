@@ -1,7 +1,7 @@
 //! Endpoints as Setowire's: one suite, X25519, Ed25519 certificates on both sides, no tickets.
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use quinn::{ClientConfig, Endpoint, EndpointConfig, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::{cipher_suite, default_provider, kx_group};
@@ -15,6 +15,14 @@ use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+/// In what the endpoints of two runs may differ.
+#[derive(Clone, Copy)]
+pub struct Setup {
+    pub suite: SupportedCipherSuite,
+    /// The largest packet that is looked for.
+    pub packet_bytes: u16,
+}
+
 /// The suite by the name that Setowire's option `cipher` has for it.
 pub fn suite(name: &str) -> SupportedCipherSuite {
     match name {
@@ -25,13 +33,25 @@ pub fn suite(name: &str) -> SupportedCipherSuite {
 }
 
 /// An endpoint on a port of loopback that takes connections and makes them.
-pub fn endpoint(suite: SupportedCipherSuite) -> Endpoint {
-    let identity = Identity::new(suite);
+pub fn endpoint(setup: Setup) -> Endpoint {
+    let identity = Identity::new(setup.suite);
+    let transport = transport(setup);
+    let mut config = EndpointConfig::default();
+    // The peer looks for nothing larger.
+    config.max_udp_payload_size(setup.packet_bytes).expect("a size that QUIC allows");
+    let server = identity.server(transport.clone());
     let mut endpoint =
-        Endpoint::new(EndpointConfig::default(), Some(identity.server()), socket(), Arc::new(TokioRuntime))
-            .expect("an endpoint on loopback");
-    endpoint.set_default_client_config(identity.client());
+        Endpoint::new(config, Some(server), socket(), Arc::new(TokioRuntime)).expect("an endpoint on loopback");
+    endpoint.set_default_client_config(identity.client(transport));
     endpoint
+}
+
+fn transport(setup: Setup) -> Arc<TransportConfig> {
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(setup.packet_bytes);
+    let mut transport = TransportConfig::default();
+    transport.mtu_discovery_config(Some(mtu));
+    Arc::new(transport)
 }
 
 fn socket() -> std::net::UdpSocket {
@@ -63,7 +83,7 @@ impl Identity {
         }
     }
 
-    fn server(&self) -> ServerConfig {
+    fn server(&self, transport: Arc<TransportConfig>) -> ServerConfig {
         let mut tls = rustls::ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
@@ -74,10 +94,12 @@ impl Identity {
         tls.send_tls13_tickets = 0;
         tls.session_storage = Arc::new(NoServerSessionStorage {});
         let tls = QuicServerConfig::with_initial(Arc::new(tls), initial()).expect("a suite for Initial packets");
-        ServerConfig::with_crypto(Arc::new(tls))
+        let mut config = ServerConfig::with_crypto(Arc::new(tls));
+        config.transport_config(transport);
+        config
     }
 
-    fn client(&self) -> ClientConfig {
+    fn client(&self, transport: Arc<TransportConfig>) -> ClientConfig {
         let mut tls = rustls::ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
@@ -89,7 +111,9 @@ impl Identity {
         tls.resumption = Resumption::disabled();
         tls.enable_sni = false;
         let tls = QuicClientConfig::with_initial(Arc::new(tls), initial()).expect("a suite for Initial packets");
-        ClientConfig::new(Arc::new(tls))
+        let mut config = ClientConfig::new(Arc::new(tls));
+        config.transport_config(transport);
+        config
     }
 }
 
