@@ -105,6 +105,7 @@ stage_format() {
 
 stage_lints() {
     cargo clippy --locked --offline --all-targets -q -- -D warnings
+    cargo clippy --locked --offline --test secrecy --features key-log -q -- -D warnings
 }
 
 stage_dependencies() {

@@ -2,6 +2,8 @@
 pub mod announce;
 pub mod cert;
 pub mod identity;
+#[cfg(feature = "key-log")]
+pub mod key_log;
 pub mod legacy;
 pub mod mac;
 pub mod path;

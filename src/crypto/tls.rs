@@ -73,6 +73,11 @@ impl Tls {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
         server.max_early_data_size = 0;
+        #[cfg(feature = "key-log")]
+        {
+            client.key_log = Arc::new(super::key_log::Log);
+            server.key_log = Arc::new(super::key_log::Log);
+        }
 
         // Initial packets are sealed with this suite whatever the handshake agrees on (RFC 9001 section 5.2).
         let initial = TLS13_AES_128_GCM_SHA256.tls13().and_then(|suite| suite.quic_suite());
