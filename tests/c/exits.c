@@ -1,11 +1,22 @@
-/* The process ends while messages flow: main returns, exit is called by a callback or another thread, or the last
+/* The process ends while messages and a stream flow: main returns, exit is called by a callback or another thread, or the last
  * thread leaves, with swarms neither closed nor freed. The exit code is as given, and nothing crashes. */
 #include "check.h"
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static atomic_uint flowing;
+static atomic_uint flowing, streaming;
+
+/* Bytes go round on a stream for as long as the process lives. */
+static void pass_on(setowire_swarm *swarm, uint64_t stream) {
+    static _Thread_local uint8_t bytes[65536];
+    size_t read = 0, written = 0;
+    uint32_t end = 0;
+    while (setowire_stream_read(swarm, stream, bytes, sizeof bytes, &read, &end, NULL) == 0 && read > 0) {
+        atomic_fetch_add(&streaming, (unsigned)read);
+        setowire_stream_write(swarm, stream, bytes, read, &written);
+    }
+}
 
 static void echo(setowire_swarm *swarm, const setowire_event *event, void *user_data) {
     int how = *(int *)user_data;
@@ -13,10 +24,16 @@ static void echo(setowire_swarm *swarm, const setowire_event *event, void *user_
     const uint8_t *data = setowire_event_data(event, &len);
     if (setowire_event_kind(event) == SETOWIRE_EVENT_CONNECTION) {
         for (uint8_t i = 0; i < 8; i++) setowire_peer_send(swarm, setowire_event_peer(event), &i, 1, 0);
+        static const uint8_t bytes[50000];
+        uint64_t stream = 0;
+        size_t written = 0;
+        OK(setowire_stream_open(swarm, setowire_event_peer(event), &stream));
+        OK(setowire_stream_write(swarm, stream, bytes, sizeof bytes, &written));
     }
+    if (setowire_event_kind(event) == SETOWIRE_EVENT_STREAM_READABLE) pass_on(swarm, setowire_event_stream(event));
     if (setowire_event_kind(event) != SETOWIRE_EVENT_MESSAGE) return;
     unsigned count = atomic_fetch_add(&flowing, 1) + 1;
-    if (how == 1 && count == 200) exit(7);
+    if (how == 1 && count >= 200 && atomic_load(&streaming) >= 1000000) exit(7);
     uint8_t next[16] = {0};
     memcpy(next, data, len < 8 ? len : 8);
     memcpy(next + 8, &count, sizeof count);
@@ -39,7 +56,7 @@ static int run(int how) {
     address_of(b, address, sizeof address);
     OK(setowire_swarm_connect(a, address, 0, 0, &op));
     time_t end = time(NULL) + DEADLINE_S;
-    while (how == 1 || atomic_load(&flowing) < 200) {
+    while (how == 1 || atomic_load(&flowing) < 200 || atomic_load(&streaming) < 1000000) {
         CHECK(time(NULL) < end);
         sched_yield();
     }

@@ -23,10 +23,11 @@ static void on_event(setowire_swarm *swarm, const setowire_event *event, void *u
     const uint8_t *data = setowire_event_data(event, &len);
     CHECK(swarm == swarms[index]);
     uint8_t longer[4] = {0};
-    CHECK(data != NULL && (setowire_event_kind(event) == SETOWIRE_EVENT_MESSAGE || data[len] == 0));
+    uint16_t kind = setowire_event_kind(event);
+    CHECK(data != NULL && (kind == SETOWIRE_EVENT_MESSAGE || kind == SETOWIRE_EVENT_DATAGRAM || data[len] == 0));
     int32_t waited = setowire_event_wait(swarm, SETOWIRE_NO_TIMEOUT);
     CHECK(waited == SETOWIRE_ERR_WOULD_DEADLOCK || waited == SETOWIRE_ERR_CLOSED);
-    switch (setowire_event_kind(event)) {
+    switch (kind) {
     case SETOWIRE_EVENT_OP_DONE: atomic_fetch_add(&done[index], 1); break;
     case SETOWIRE_EVENT_CLOSED: CHECK(atomic_fetch_add(&closed[index], 1) == 0); break;
     case SETOWIRE_EVENT_MESSAGE:
@@ -34,7 +35,37 @@ static void on_event(setowire_swarm *swarm, const setowire_event *event, void *u
         memcpy(longer, data, len);
         CHECK(expected(setowire_peer_send(swarm, setowire_event_peer(event), longer, len + 1, 0)));
         break;
+    case SETOWIRE_EVENT_STREAM_READABLE: {
+        uint8_t bytes[256];
+        size_t read = 0, written = 0;
+        uint32_t end = 0;
+        uint64_t stream = setowire_event_stream(event), code = 0;
+        CHECK(expected(setowire_stream_read(swarm, stream, bytes, sizeof bytes, &read, &end, &code)));
+        if (end != SETOWIRE_END_NONE) CHECK(expected(setowire_stream_finish(swarm, stream)));
+        else CHECK(expected(setowire_stream_write(swarm, stream, bytes, read / 2, &written)));
+        break;
+    }
     default: break;
+    }
+}
+
+/* Does something to a stream of any number. */
+static void use_stream(setowire_swarm *swarm, uint64_t *random) {
+    uint8_t bytes[512] = {0};
+    uint64_t stream = 1 + next_random(random) % 64, id = 0;
+    size_t count = 0;
+    uint32_t end = 0;
+    switch (next_random(random) % 10) {
+    case 0:
+    case 1: CHECK(expected(setowire_stream_open(swarm, 1 + next_random(random) % 4, &id))); break;
+    case 2:
+    case 3: CHECK(expected(setowire_stream_write(swarm, stream, bytes, sizeof bytes, &count))); break;
+    case 4: CHECK(expected(setowire_stream_read(swarm, stream, bytes, sizeof bytes, &count, &end, &id))); break;
+    case 5: CHECK(expected(setowire_stream_finish(swarm, stream))); break;
+    case 6: CHECK(expected(setowire_stream_reset(swarm, stream, 1))); break;
+    case 7: CHECK(expected(setowire_stream_stop(swarm, stream, 2))); break;
+    case 8: CHECK(expected(setowire_stream_set_priority(swarm, stream, (int32_t)(stream % 3)))); break;
+    default: CHECK(expected(setowire_stream_peer(swarm, stream, &id))); break;
     }
 }
 
@@ -63,7 +94,7 @@ static void *call_everything(void *argument) {
         size_t count = 0;
         char text[64];
         uint64_t peer = 1 + next_random(&random) % 4;
-        switch (next_random(&random) % 16) {
+        switch (next_random(&random) % 20) {
         case 0: {
             /* Counted first: the completion may come before the call returns. */
             atomic_fetch_add(&begun[index], 1);
@@ -109,6 +140,13 @@ static void *call_everything(void *argument) {
             if (i % 50 == 0) set_callback(index);
             if (i % 500 == 1) CHECK(expected(setowire_peer_close(swarm, peer)));
             break;
+        case 15: CHECK(expected(setowire_peer_send_datagram(swarm, peer, bytes, sizeof bytes))); break;
+        case 16: CHECK(expected(setowire_topic_broadcast(swarm, ids[0], bytes, 6))); break;
+        case 17:
+            CHECK(expected(setowire_peer_topics(swarm, peer, ids, 8, &count)));
+            CHECK(expected(setowire_swarm_join_private(swarm, bytes, 32, bytes, 32, &ids[0])));
+            break;
+        case 18: use_stream(swarm, &random); break;
         default: {
             setowire_swarm_details details = {.struct_size = sizeof details};
             CHECK(expected(setowire_swarm_info(swarm, &details)));
