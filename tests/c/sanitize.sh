@@ -44,6 +44,7 @@ instrumented() { # address or thread, its short name, tests...
 valgrind_() {
     export SETOWIRE_LIBRARY="${SETOWIRE_LIBRARY:-target/release/libsetowire.so}"
     local memcheck="valgrind -q --fair-sched=yes --error-exitcode=99 --trace-children=yes"
+    memcheck="$memcheck --suppressions=$PWD/tests/c/valgrind.supp"
     local leaks="--leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite"
     if RUN="$memcheck $leaks" tests/c/run.sh only/wrong_asan >/dev/null 2>&1; then
         echo "Valgrind is not at work" >&2
