@@ -120,7 +120,7 @@ impl Node {
     /// A broadcast of ours to these topics, and (`public`) to v12 peers.
     fn say(&mut self, now: Now, topics: &[TopicTag], data: &[u8], public: bool) -> Result<usize> {
         let old = if public { self.v12.peers() } else { Vec::new() };
-        let only_old = public && self.legacy && self.quic.len() == 0;
+        let only_old = public && self.legacy && self.quic.count() == 0;
         let most = if only_old { self.v12.max_message() } else { limits::MESH_PAYLOAD_BYTES };
         if data.len() > most {
             let detail = format!("data: {} bytes; a broadcast holds at most {most}, split it", data.len());
@@ -142,7 +142,7 @@ impl Node {
 
     /// With one link alone nothing that we said can come back.
     pub(super) fn may_come_back(&self) -> bool {
-        self.v12.len() + self.quic.len() > 1
+        self.v12.count() + self.quic.count() > 1
     }
 
     /// A session began, or its topics changed.
@@ -257,7 +257,7 @@ impl Node {
             if !new {
                 return;
             }
-            if self.v12.len() > 0 && payload.len() <= self.v12.max_message() {
+            if self.v12.count() > 0 && payload.len() <= self.v12.max_message() {
                 let rank = self.mesh.rank(&[topic], &self.identity.key());
                 let load = Load { to: To::Old, content, data: payload.clone() };
                 self.session.stats.mesh_rejected += u64::from(!self.mesh.bridge.offer(now.mono, rank, load));

@@ -22,7 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 macro_rules! lend {
     ($node:ident, $now:ident, $kind:ident, $call:ident) => {{
         let full =
-            !$node.accepting || ($node.v12.len() + $node.quic.len() >= $node.max_peers && !$node.v12.may_yield());
+            !$node.accepting || ($node.v12.count() + $node.quic.count() >= $node.max_peers && !$node.v12.may_yield());
         let mut env = Env {
             now: $now,
             identity: &$node.identity,
@@ -41,7 +41,7 @@ macro_rules! lend {
 
 impl Node {
     pub(super) fn with_v12<T>(&mut self, now: Now, call: impl FnOnce(&mut V12, &mut Env<'_>) -> T) -> T {
-        self.v12.set_others(self.quic.len());
+        self.v12.set_others(self.quic.count());
         lend!(self, now, v12, call)
     }
 
@@ -145,7 +145,7 @@ impl Node {
     }
 
     fn count(&self) -> usize {
-        self.v12.len() + self.quic.len()
+        self.v12.count() + self.quic.count()
     }
 
     /// A modern session can begin: it gets a number, or goes on under that of the v12 session with the peer.

@@ -233,7 +233,7 @@ impl Quic {
         self.peers.keys().copied()
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.peers.len()
     }
 

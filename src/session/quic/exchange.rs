@@ -16,7 +16,7 @@ use crate::config::limits::{
 use crate::crypto::identity::{LegacyId, V12Keys, legacy_id};
 use crate::crypto::legacy::{legacy_fits, legacy_proof};
 use crate::crypto::topic::{Role, TopicKey};
-use crate::wire::v13::control::{self, Control, Hello, VERSION};
+use crate::wire::v13::control::{self, Control, Hello, Tag, VERSION};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +91,7 @@ pub struct Exchange {
     theirs: Option<Hello>,
     shared: BTreeSet<TopicNo>,
     /// Topics of the TOPICS on its way: the tag shown, and the one that would confirm it.
-    showing: Option<Vec<(TopicNo, [u8; 32], [u8; 32])>>,
+    showing: Option<Vec<(TopicNo, Tag, Tag)>>,
     /// Joined topics changed: show them again, or ask for theirs.
     stale: bool,
     answered: bool,

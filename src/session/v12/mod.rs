@@ -205,7 +205,7 @@ impl V12 {
 
     /// Fills in the gauges.
     pub fn gauges(&self, stats: &mut crate::node::api::Stats) {
-        stats.peers = self.len() as u64;
+        stats.peers = self.count() as u64;
         stats.unconfirmed = self.strangers.len() as u64;
         stats.buffered_bytes = self.links.values().map(|link| link.tx.buffered() as u64).sum();
         stats.reassembly_bytes = self.reassembly_bytes() as u64;
@@ -242,7 +242,7 @@ impl V12 {
 
     /// Whether a newcomer whom nobody chose and who proved nothing has no place.
     pub fn is_full(&self) -> bool {
-        !self.accepting || self.len() + self.others >= self.options.max_peers
+        !self.accepting || self.count() + self.others >= self.options.max_peers
     }
 
     /// Whether even one that the application chose, or that proved itself, has no place.

@@ -49,7 +49,7 @@ impl V12 {
     }
 
     /// Peers, those that went on with a modern session left out.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.links.values().filter(|link| link.retired.is_none()).count()
     }
 
