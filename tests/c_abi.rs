@@ -43,7 +43,7 @@ fn children_of_fork() {
 }
 
 #[test]
-fn a_full_queue_counts_what_it_drops() {
+fn a_full_queue_holds_the_sender_back() {
     run("overflow");
 }
 

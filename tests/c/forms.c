@@ -101,7 +101,7 @@ int main(void) {
                 peer = little(record + 16, 4);
                 setowire_peer_details details = {.struct_size = sizeof details};
                 OK(setowire_peer_info(reader, peer, &details));
-                CHECK(details.struct_size == sizeof details && details.peer == peer && details.has_legacy_id);
+                CHECK(details.struct_size == sizeof details && details.peer == peer && details.has_key);
                 /* A program built for an older, smaller struct: nothing beyond it is written. */
                 memset(&details, 0x77, sizeof details);
                 details.struct_size = 16;

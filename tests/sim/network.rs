@@ -230,8 +230,8 @@ impl Network {
             // A machine does not lose what it sends to itself.
             let times = match self.places[node].machine == self.places[origin].machine {
                 true => vec![now + Duration::from_micros(30)],
-                // QUIC has its datagrams dropped where they do not fit.
-                false if bytes[0] & 0x40 != 0 && bytes.len() > profile.mtu => Vec::new(),
+                // It is dropped where it does not fit.
+                false if whole && bytes.len() > profile.mtu => Vec::new(),
                 false => link.arrivals(profile, rng, now, bytes.len()),
             };
             for at in times {
