@@ -17,15 +17,17 @@
 from . import errors, events, sync
 from ._native import version as library_version
 from ._options import SwarmOptions
-from .aio import Message, Peer, Swarm, Topic
+from .aio import Datagram, Message, Peer, Stream, Swarm, Topic
 from .errors import *  # noqa: F403
 from .errors import __all__ as _error_names
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Datagram",
     "Message",
     "Peer",
+    "Stream",
     "Swarm",
     "SwarmOptions",
     "Topic",

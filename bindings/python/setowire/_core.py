@@ -7,19 +7,24 @@ events are waited for is the subclasses' matter.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from . import _records, events
 from ._emitter import Emitter, Listener
 from ._handle import Data, NativeSwarm
 from ._options import merge
 from ._records import Record
-from .errors import INVALID, InvalidArgumentError, NotAvailableError, SetowireError, error
-from .events import Event, PeerT
+from .errors import CLOSED, INVALID, ClosedError, InvalidArgumentError, NotAvailableError, SetowireError, error
+from .events import Event, PeerT, StreamT
+from .topic import TopicBase
+
+TopicT = TypeVar("TopicT", bound=TopicBase)
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,30 @@ class SwarmStats:
 
 def topic_bytes(topic: bytes | bytearray | str) -> bytes:
     """A topic as bytes; text is taken as hexadecimal digits. The library checks the length."""
-    if not isinstance(topic, (bytes, bytearray, memoryview, str)):
-        raise TypeError(f"topic: bytes or hexadecimal text are wanted, not {type(topic).__name__}")
-    if isinstance(topic, str):
+    hint = "; a name becomes a topic with hashlib.sha256(name).digest()"
+    return _bytes_of("topic", topic, hint)
+
+
+def key_bytes(name: str, key: bytes | bytearray | str | None) -> bytes | None:
+    """A key or secret, if there is one, as bytes; text is taken as hexadecimal digits."""
+    return None if key is None else _bytes_of(name, key, "")
+
+
+def _bytes_of(name: str, value: bytes | bytearray | str, hint: str) -> bytes:
+    if not isinstance(value, (bytes, bytearray, memoryview, str)):
+        raise TypeError(f"{name}: bytes or hexadecimal text are wanted, not {type(value).__name__}")
+    if isinstance(value, str):
         try:
-            return bytes.fromhex(topic)
+            return bytes.fromhex(value)
         except ValueError:
-            raise InvalidArgumentError(
-                INVALID, f"topic: {topic!r} is not hexadecimal; a name becomes a topic with hashlib.sha256(name).digest()"
-            ) from None
-    return bytes(topic)
+            shown = repr(value) if name == "topic" else "the text"
+            raise InvalidArgumentError(INVALID, f"{name}: {shown} is not hexadecimal{hint}") from None
+    return bytes(value)
+
+
+def topic_name(topic: bytes, secret: bytes | None) -> tuple[bytes, bytes | None]:
+    """What two sessions of one topic have in common; a secret is not kept."""
+    return topic, None if secret is None else hashlib.sha256(secret).digest()
 
 
 def check_roles(announce: bool, lookup: bool) -> None:
@@ -72,15 +91,18 @@ def check_roles(announce: bool, lookup: bool) -> None:
             raise NotAvailableError(INVALID, f"option '{name}=False' is not available in this version")
 
 
-class SwarmBase(Emitter, Generic[PeerT]):
+class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
     """The swarm without its way of waiting."""
 
-    #: `connection`, `update`, `writable` with the peer, `disconnect` with the peer's id, `data` with the bytes
-    #: and the peer, `message` with a `Message`, `peers` with the list, `lost` with a count, `close` with nothing.
+    #: `connection`, `update`, `writable` with the peer, `disconnect` with the peer's id, `data` and `datagram` with the
+    #: bytes and the peer, `message` with a `Message`, `stream` with the stream, `peers` with the list, `lost` with a
+    #: count, `close` with nothing.
     EVENTS: ClassVar[tuple[str, ...]] = (
         "connection",
         "data",
         "message",
+        "datagram",
+        "stream",
         "disconnect",
         "update",
         "writable",
@@ -94,11 +116,16 @@ class SwarmBase(Emitter, Generic[PeerT]):
         opts: Mapping[str, Any] | None,
         keywords: Mapping[str, Any],
         make_peer: Callable[[NativeSwarm, Mapping[str, Any]], PeerT],
+        make_stream: Callable[[NativeSwarm, PeerT, int], StreamT],
     ) -> None:
         super().__init__()
         options = merge(opts, keywords)
         self._make_peer = make_peer
+        self._make_stream = make_stream
         self._peers: dict[int, PeerT] = {}
+        self._topics: dict[int, TopicT] = {}
+        #: Those that somebody holds.
+        self._streams: WeakValueDictionary[int, StreamT] = WeakValueDictionary()
         self._tags = itertools.count(1)
         self._native = NativeSwarm(options)
         info = self._native.info()
@@ -149,9 +176,10 @@ class SwarmBase(Emitter, Generic[PeerT]):
         return self.peers
 
     def broadcast(self, data: Data) -> int:
-        """Queues a message to every connected peer, whichever topic it was met by; for how many it was queued.
+        """Sends a message to the members of every public topic we joined, and to all peers of the older packages.
 
-        A peer whose queue is full, or that cannot take so much, is left out and not counted.
+        Members pass it on to each other. Returns the number of peers it was queued for: one whose queue is full, or that
+        cannot take so much, is left out and not counted. `Topic.broadcast` sends to one topic.
         """
         return self._native.broadcast(data)
 
@@ -169,7 +197,12 @@ class SwarmBase(Emitter, Generic[PeerT]):
         kind, data = record.kind, record.data
         if kind == _records.MESSAGE:
             peer = self._peers.get(record.subject)
-            return None if peer is None else events.Message(peer, data, bool(record.flags & _records.MESSAGE_CLEAR))
+            return None if peer is None else self._message(peer, record)
+        if kind == _records.DATAGRAM:
+            peer = self._peers.get(record.subject)
+            return None if peer is None else events.Datagram(peer, data)
+        if kind in _STREAM_EVENTS:
+            return self._take_stream(record)
         if kind == _records.CONNECTION:
             return events.Connection(self._described(record))
         if kind == _records.UPDATE:
@@ -192,6 +225,50 @@ class SwarmBase(Emitter, Generic[PeerT]):
             return events.Lost(int(data.get("messages", 0)))
         return events.Closed(error(record.code, data) if record.code else None)
 
+    def _message(self, peer: PeerT, record: Record) -> events.Message[PeerT]:
+        topic = self._topics.get(record.tag) if record.flags & _records.MESSAGE_BROADCAST else None
+        return events.Message(peer, record.data, bool(record.flags & _records.MESSAGE_CLEAR), topic, record.author)
+
+    def _take_stream(self, record: Record) -> events.IncomingStream[StreamT] | None:
+        """Tells a stream what happened to it; a new one is an event of its own."""
+        if record.kind == _records.STREAM:
+            opener = self._peers.get(record.tag)
+            return None if opener is None else events.IncomingStream(self._add_stream(opener, record.subject))
+        stream = self._streams.get(record.subject)
+        if stream is not None:
+            if record.kind == _records.STREAM_READABLE:
+                stream._on_readable()
+            elif record.kind == _records.STREAM_WRITABLE:
+                stream._on_writable()
+            else:
+                stream._on_closed(record.code)
+        return None
+
+    def _add_stream(self, peer: PeerT, number: int) -> StreamT:
+        stream = self._streams[number] = self._make_stream(self._native, peer, number)
+        return stream
+
+    def _forget_all(self, failure: SetowireError | None) -> None:
+        """The last event was read: the peers are gone, the streams over, the topics closed."""
+        self._native.release()
+        gone = failure or ClosedError(CLOSED, "the swarm was closed")
+        for stream in list(self._streams.values()):
+            stream._on_swarm_closed(gone)
+        for peer in self._peers.values():
+            peer.connected = False
+        for topic in self._topics.values():
+            topic.closed = True
+        self._peers.clear()
+        self._topics.clear()
+
+    def _sessions_of(self, topic: TopicBase) -> list[TopicT]:
+        """All sessions of the topic that one of them is of: the library names the first."""
+        return [one for one in self._topics.values() if one._name == topic._name]
+
+    def _topics_of(self, numbers: Iterable[int]) -> list[TopicT]:
+        """The sessions with these numbers that are still there."""
+        return [self._topics[number] for number in numbers if number in self._topics]
+
     def _described(self, record: Record) -> PeerT:
         peer = self._peers.get(record.subject)
         if peer is None:
@@ -210,6 +287,12 @@ class SwarmBase(Emitter, Generic[PeerT]):
             self._emit(event.peer, "data", event.data)
             self._emit(self, "data", event.data, event.peer)
             self._emit(self, "message", event)
+        elif isinstance(event, events.Datagram):
+            self._emit(event.peer, "datagram", event.data)
+            self._emit(self, "datagram", event.data, event.peer)
+        elif isinstance(event, events.IncomingStream):
+            self._emit(event.stream.peer, "stream", event.stream)
+            self._emit(self, "stream", event.stream)
         elif isinstance(event, events.Connection):
             self._emit(self, "connection", event.peer)
             self._emit(event.peer, "open")
@@ -237,6 +320,11 @@ class SwarmBase(Emitter, Generic[PeerT]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.Swarm {self._id[:16]} port {self.port}, {len(self._peers)} peers>"
+
+
+_STREAM_EVENTS = frozenset(
+    (_records.STREAM, _records.STREAM_READABLE, _records.STREAM_WRITABLE, _records.STREAM_CLOSED)
+)
 
 
 def connected_peer(record: Record) -> int:

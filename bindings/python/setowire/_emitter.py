@@ -20,7 +20,11 @@ class Emitter:
     EVENTS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
+        #: Listeners of an event, and whether each is for one call.
         self._listeners: dict[str, list[tuple[Listener, bool]]] = {}
+        #: The same as what `_take_listeners` gives, which runs for every message.
+        self._calls: dict[str, tuple[Listener, ...]] = {}
+        self._brief: set[str] = set()
 
     def on(self, event: str, callback: Listener) -> None:
         """Calls `callback` at every such event."""
@@ -35,7 +39,7 @@ class Emitter:
         listeners = self._listeners.get(event, [])
         for index, (known, _) in enumerate(listeners):
             if known == callback:
-                del listeners[index]
+                self._set(event, listeners[:index] + listeners[index + 1 :])
                 return
 
     def _add(self, event: str, callback: Listener, once: bool) -> None:
@@ -46,15 +50,22 @@ class Emitter:
             raise InvalidArgumentError(INVALID, f"event: there is no {event!r}; there are {known}")
         if not callable(callback):
             raise TypeError(f"callback: {callback!r} cannot be called")
-        self._listeners.setdefault(event, []).append((callback, once))
+        self._set(event, [*self._listeners.get(event, []), (callback, once)])
+
+    def _set(self, event: str, listeners: list[tuple[Listener, bool]]) -> None:
+        self._listeners[event] = listeners
+        self._calls[event] = tuple(callback for callback, _ in listeners)
+        if any(once for _, once in listeners):
+            self._brief.add(event)
+        else:
+            self._brief.discard(event)
 
     def _listens(self, event: str) -> bool:
-        return bool(self._listeners.get(event))
+        return bool(self._calls.get(event))
 
-    def _take_listeners(self, event: str) -> list[Listener]:
+    def _take_listeners(self, event: str) -> tuple[Listener, ...]:
         """The listeners to call now; those for one call are removed."""
-        listeners = self._listeners.get(event)
-        if not listeners:
-            return []
-        self._listeners[event] = [entry for entry in listeners if not entry[1]]
-        return [callback for callback, _ in listeners]
+        calls = self._calls.get(event, ())
+        if calls and event in self._brief:
+            self._set(event, [entry for entry in self._listeners[event] if not entry[1]])
+        return calls

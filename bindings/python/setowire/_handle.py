@@ -29,13 +29,27 @@ from ._native import (
 )
 from ._options import native_config
 from ._records import Record, parse
-from .errors import INTERNAL, INVALID, NOT_FOUND, TOO_SMALL, InternalError, InvalidArgumentError, peer_error
+from .errors import (
+    INTERNAL,
+    INVALID,
+    NOT_FOUND,
+    TOO_SMALL,
+    WOULD_BLOCK,
+    InternalError,
+    InvalidArgumentError,
+    peer_error,
+)
 
 #: Bytes read from the queue at once: the largest v12 message and its header fit; some
 #: hundred small events, a millisecond of work for the event loop.
 DRAIN_BYTES = 128 << 10
 #: Milliseconds that mean "no limit" to the library.
 FOREVER_MS = 0xFFFF_FFFF
+
+#: How a stream's incoming direction ended: not yet, by its end, or by a reset.
+END_NONE = 0
+END_FINISHED = 1
+END_RESET = 2
 
 Data = Union[bytes, bytearray, memoryview]
 
@@ -86,6 +100,10 @@ class NativeSwarm:
         _live.add(self._swarm)
         weakref.finalize(self, _forgotten, self._swarm).atexit = False  # `_at_exit` does that
         self._buffer = ctypes.create_string_buffer(DRAIN_BYTES)
+        # What runs for every message, looked up once.
+        self._peer_send = self._lib.setowire_peer_send
+        self._stream_write = self._lib.setowire_stream_write
+        self._stream_read = self._lib.setowire_stream_read
 
     def close(self) -> None:
         """Begins the graceful end."""
@@ -95,9 +113,13 @@ class NativeSwarm:
         """Frees the native swarm; calls that are in it return."""
         _free(self._swarm)
 
-    def join(self, topic: bytes) -> int:
+    def join(self, topic: bytes, secret: bytes | None) -> int:
         number = ctypes.c_uint64()
-        check(self._lib.setowire_swarm_join(self._swarm, topic, len(topic), ctypes.byref(number)))
+        out = ctypes.byref(number)
+        if secret is None:
+            check(self._lib.setowire_swarm_join(self._swarm, topic, len(topic), out))
+        else:
+            check(self._lib.setowire_swarm_join_private(self._swarm, topic, len(topic), secret, len(secret), out))
         return number.value
 
     def leave(self, topic: bytes) -> None:
@@ -108,14 +130,18 @@ class NativeSwarm:
     def close_topic(self, number: int) -> None:
         check(self._lib.setowire_topic_close(self._swarm, number))
 
-    def connect(self, address: str, timeout: float | None, tag: int) -> int:
+    def broadcast_topic(self, number: int, data: Data) -> int:
+        pointer, length = c_data(data)
+        return check(self._lib.setowire_topic_broadcast(self._swarm, number, pointer, length))
+
+    def connect(self, address: str, key: bytes | None, timeout: float | None, tag: int) -> int:
         """Begins a connect; its OP_DONE carries `tag`. No timeout: the library's own."""
         number = ctypes.c_uint64()
-        check(
-            self._lib.setowire_swarm_connect(
-                self._swarm, c_text("address", address), milliseconds(timeout, 0), tag, ctypes.byref(number)
-            )
-        )
+        where, limit, out = c_text("address", address), milliseconds(timeout, 0), ctypes.byref(number)
+        if key is None:
+            check(self._lib.setowire_swarm_connect(self._swarm, where, limit, tag, out))
+        else:
+            check(self._lib.setowire_swarm_connect_key(self._swarm, where, key, len(key), limit, tag, out))
         return number.value
 
     def cancel(self, operation: int) -> None:
@@ -125,9 +151,26 @@ class NativeSwarm:
         pointer, length = c_data(data)
         return check(self._lib.setowire_swarm_broadcast(self._swarm, pointer, length))
 
-    def send(self, peer: int, data: Data, tag: int) -> None:
+    def send(self, peer: int, data: Data, tag: int) -> bool:
+        """Queues a message; false when the queue is full. With a tag, an OP_DONE tells when it has left."""
+        if type(data) is bytes:
+            code = self._peer_send(self._swarm, peer, data, len(data), tag)
+        else:
+            pointer, length = c_data(data)
+            code = self._peer_send(self._swarm, peer, pointer, length, tag)
+        if code < 0:
+            if code == WOULD_BLOCK:
+                return False
+            raise peer_error(code, last_error_text())
+        return True
+
+    def send_datagram(self, peer: int, data: Data) -> bool:
+        """As `send`, without a tag."""
         pointer, length = c_data(data)
-        self._check_peer(self._lib.setowire_peer_send(self._swarm, peer, pointer, length, tag))
+        code = self._lib.setowire_peer_send_datagram(self._swarm, peer, pointer, length)
+        if code != WOULD_BLOCK:
+            self._check_peer(code)
+        return bool(code == 0)
 
     def buffered(self, peer: int) -> int:
         size = ctypes.c_size_t()
@@ -141,6 +184,49 @@ class NativeSwarm:
         out = PeerDetails(struct_size=ctypes.sizeof(PeerDetails))
         self._check_peer(self._lib.setowire_peer_info(self._swarm, peer, ctypes.byref(out)))
         return out
+
+    def open_stream(self, peer: int) -> int | None:
+        """The number of a new stream; None when too many are open."""
+        number = ctypes.c_uint64()
+        code = self._lib.setowire_stream_open(self._swarm, peer, ctypes.byref(number))
+        if code == WOULD_BLOCK:
+            return None
+        self._check_peer(code)
+        return number.value
+
+    def write_stream(self, stream: int, data: Data) -> int:
+        """How many bytes were taken; after fewer than all a STREAM_WRITABLE follows."""
+        pointer, length = c_data(data)
+        taken = ctypes.c_size_t()
+        code = self._stream_write(self._swarm, stream, pointer, length, ctypes.byref(taken))
+        if code < 0 and code != WOULD_BLOCK:
+            raise peer_error(code, last_error_text())
+        return taken.value
+
+    def read_stream(self, stream: int, buffer: Any, most: int) -> tuple[int, int, int]:
+        """Reads into a ctypes buffer: the bytes that were there, how it ended (END_*), the code of a reset.
+
+        Nothing at all: a STREAM_READABLE follows.
+        """
+        count, end, reset = ctypes.c_size_t(), ctypes.c_uint32(), ctypes.c_uint64()
+        code = self._stream_read(
+            self._swarm, stream, buffer, most, ctypes.byref(count), ctypes.byref(end), ctypes.byref(reset)
+        )
+        if code < 0 and code != WOULD_BLOCK:
+            raise peer_error(code, last_error_text())
+        return count.value, end.value, reset.value
+
+    def finish_stream(self, stream: int) -> None:
+        self._check_peer(self._lib.setowire_stream_finish(self._swarm, stream))
+
+    def reset_stream(self, stream: int, code: int) -> None:
+        self._check_peer(self._lib.setowire_stream_reset(self._swarm, stream, code))
+
+    def stop_stream(self, stream: int, code: int) -> None:
+        self._check_peer(self._lib.setowire_stream_stop(self._swarm, stream, code))
+
+    def set_stream_priority(self, stream: int, priority: int) -> None:
+        self._check_peer(self._lib.setowire_stream_set_priority(self._swarm, stream, priority))
 
     def info(self) -> SwarmDetails:
         out = SwarmDetails(struct_size=ctypes.sizeof(SwarmDetails))
@@ -175,7 +261,7 @@ class NativeSwarm:
                 break
             self._buffer = ctypes.create_string_buffer(written.value)
         check(code)
-        return list(parse(memoryview(buffer)[: written.value]))
+        return parse(ctypes.string_at(buffer, written.value)) if written.value else []
 
     @staticmethod
     def _check_peer(code: int) -> None:

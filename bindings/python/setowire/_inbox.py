@@ -1,10 +1,10 @@
-"""The bounded queue between a swarm and one `async for`.
+"""The bounded queue between a swarm and one `async for`, of messages or of datagrams.
 
 While somebody iterates, a full inbox asks the swarm to stop reading, so a slow
 consumer slows its sources down and memory stays bounded. While nobody does, the
 newest messages are kept: a message that comes between `join` and the loop, or
 between two loops, is not lost. Beyond its limit the oldest are dropped and
-counted.
+counted. One that is not patient, as datagrams have it, never asks and drops.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
 from .errors import SetowireError
-from .events import Message
 
-if TYPE_CHECKING:
-    from .aio import Peer
+
+class Item(Protocol):
+    data: bytes
+
+
+ItemT = TypeVar("ItemT", bound=Item)
 
 #: A full inbox: so many messages, or bytes of them.
 INBOX_ITEMS = 1024
@@ -28,11 +31,12 @@ INBOX_BYTES = 4 << 20
 OVERFLOW = 16
 
 
-class Inbox:
+class Inbox(Generic[ItemT]):
     """Messages for one topic or one swarm, read by any number of iterators."""
 
-    def __init__(self, on_room: Callable[[], None]) -> None:
-        self._messages: deque[Message[Peer]] = deque()
+    def __init__(self, on_room: Callable[[], None], patient: bool = True) -> None:
+        self._patient = patient
+        self._messages: deque[ItemT] = deque()
         self._bytes = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._on_room = on_room
@@ -44,14 +48,14 @@ class Inbox:
     @property
     def full(self) -> bool:
         """It has readers, and they lag."""
-        return self.readers > 0 and self._over(1)
+        return self.readers > 0 and self._patient and self._over(1)
 
-    def put(self, message: Message[Peer]) -> int:
+    def put(self, message: ItemT) -> int:
         """Takes a message; the number of messages dropped for it."""
         self._messages.append(message)
         self._bytes += len(message.data)
         dropped = 0
-        while self._over(OVERFLOW if self.readers else 1) and len(self._messages) > 1:
+        while self._over(OVERFLOW if self.readers and self._patient else 1) and len(self._messages) > 1:
             self._bytes -= len(self._messages.popleft().data)
             dropped += 1
         self._wake(1)
@@ -64,7 +68,7 @@ class Inbox:
             self._error = error
             self._wake(len(self._waiters))
 
-    async def get(self) -> Message[Peer]:
+    async def get(self) -> ItemT:
         while not self._messages:
             if self._finished:
                 if self._error is not None:
@@ -102,18 +106,18 @@ class Inbox:
                 count -= 1
 
 
-class Messages(AsyncIterator[Message["Peer"]]):
+class Iteration(AsyncIterator[ItemT]):
     """The iterator of one `async for`; while it exists the inbox holds its sources back."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox[ItemT]) -> None:
         self._inbox = inbox
         inbox.readers += 1
         self._open = True
 
-    def __aiter__(self) -> Messages:
+    def __aiter__(self) -> Iteration[ItemT]:
         return self
 
-    async def __anext__(self) -> Message[Peer]:
+    async def __anext__(self) -> ItemT:
         if not self._open:
             raise StopAsyncIteration
         return await self._inbox.get()

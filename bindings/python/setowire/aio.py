@@ -1,4 +1,4 @@
-"""The asyncio `Swarm`, `Peer` and `Topic`.
+"""The asyncio `Swarm`, `Peer` and `Topic`; `Stream` is in `_aio_stream`.
 
 A swarm belongs to the event loop it first runs in. The loop watches the native
 queue's descriptor and reads it in small batches; nothing of the library ever
@@ -9,18 +9,21 @@ lags, reading stops until it has caught up, so memory stays bounded.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import inspect
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import events
-from ._core import SwarmBase, check_roles, connected_peer, outcome, topic_bytes
+from . import _records, events
+from ._aio_stream import Incoming, Stream, Streams
+from ._core import SwarmBase, check_roles, connected_peer, key_bytes, outcome, topic_bytes, topic_name
 from ._emitter import Listener
 from ._handle import Data, NativeSwarm
-from ._inbox import Inbox, Messages
+from ._inbox import Inbox, Iteration
 from ._reader import Reader, make_reader
 from ._records import Record
+from ._stream import PIECE
 from .errors import (
     CLOSED,
     INTERNAL,
@@ -28,7 +31,6 @@ from .errors import (
     ClosedError,
     PeerClosedError,
     SetowireError,
-    WouldBlockError,
     WrongLoopError,
     peer_error,
 )
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
 
     from ._options import SwarmOptions
 
-__all__ = ["Message", "Peer", "Swarm", "Topic"]
+__all__ = ["Datagram", "Message", "Peer", "Stream", "Swarm", "Topic"]
+
+T = TypeVar("T")
 
 
 class Peer(PeerBase):
@@ -59,25 +63,47 @@ class Peer(PeerBase):
         """
         await self._swarm._send(self, data)
 
+    async def open_stream(self) -> Stream:
+        """Opens a stream, which the peer gets as its `stream` event; waits while too many are open.
+
+        `NotSupportedError` for a peer that speaks only p2p-v12.
+        """
+        return await self._swarm._open_stream(self)
+
+    async def accept_stream(self) -> Stream:
+        """The next stream that this peer opens."""
+        return await self._swarm._accept(self)
+
+    def streams(self) -> Streams:
+        """``async for stream in peer.streams()``: the streams that it opens, until it leaves."""
+        return Streams(self._swarm, self)
+
+    @property
+    def topics(self) -> list[Topic]:
+        """The topics that both of us have joined; over p2p-v12 nobody can know."""
+        return self._swarm._topics_of(self._topic_numbers)
+
 
 Message = events.Message[Peer]
+Datagram = events.Datagram[Peer]
 
 
 class Topic(TopicBase):
     """A joined topic: ``async for message in topic``.
 
-    The sessions of this version do not tell which topic a message is for, so a
-    program that joined several gets each message in all of them. The loop ends
-    when the topic or the swarm is closed.
+    It gets what is broadcast to the topic, and what peers that have joined it
+    too send to us. Peers of the older packages do not tell their topics: all of
+    them get what such a peer sends. The loop ends when the topic or the swarm is
+    closed.
     """
 
-    def __init__(self, swarm: Swarm, native: NativeSwarm, number: int, topic: bytes) -> None:
-        super().__init__(native, number, topic)
+    def __init__(self, swarm: Swarm, native: NativeSwarm, number: int, name: tuple[bytes, bytes | None]) -> None:
+        super().__init__(native, number, name)
         self._swarm = swarm
-        self._inbox = Inbox(swarm._on_room)
+        self._inbox: Inbox[Message] = Inbox(swarm._on_room)
 
-    def __aiter__(self) -> Messages:
-        return Messages(self._inbox)
+    def __aiter__(self) -> Iteration[Message]:
+        return Iteration(self._inbox)
 
     async def close(self) -> None:
         """Ends this session; connections stay."""
@@ -88,7 +114,7 @@ class Topic(TopicBase):
     destroy = close
 
 
-class Swarm(SwarmBase[Peer]):
+class Swarm(SwarmBase[Peer, Stream, Topic]):
     """Finds the programs that joined the same topic, and talks to them.
 
         async with Swarm() as swarm:
@@ -101,13 +127,18 @@ class Swarm(SwarmBase[Peer]):
     """
 
     def __init__(self, opts: Mapping[str, Any] | None = None, /, **options: Unpack[SwarmOptions]) -> None:
-        super().__init__(opts, options, self._new_peer)
+        super().__init__(opts, options, self._new_peer, self._new_stream)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reader: Reader | None = None
         self._operations: dict[int, asyncio.Future[Record]] = {}
         self._room: dict[int, list[asyncio.Future[None]]] = {}
-        self._topics: dict[int, Topic] = {}
-        self._inbox = Inbox(self._on_room)
+        self._inbox: Inbox[Message] = Inbox(self._on_room)
+        self._datagrams: Inbox[Datagram] = Inbox(self._on_room, patient=False)
+        self._incoming = Incoming()
+        #: Streams with bytes that the library has not taken yet; they live until it has.
+        self._unwritten: set[Stream] = set()
+        self._stream_waits = 0
+        self._scratch = ctypes.create_string_buffer(PIECE)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._dropped = 0
         self._closing = False
@@ -127,37 +158,64 @@ class Swarm(SwarmBase[Peer]):
     ) -> None:
         await self.destroy()
 
-    def __aiter__(self) -> Messages:
+    def __aiter__(self) -> Iteration[Message]:
         """Every message of every peer, until the swarm is closed."""
-        return Messages(self._inbox)
+        return Iteration(self._inbox)
 
-    async def join(self, topic: bytes | bytearray | str, announce: bool = True, lookup: bool = True) -> Topic:
-        """Looks for the other members of a topic: 32 bytes, by custom the SHA-256 of a name."""
+    def datagrams(self) -> Iteration[Datagram]:
+        """``async for datagram in swarm.datagrams()``: those that come while it exists; the oldest go if it lags."""
+        return Iteration(self._datagrams)
+
+    async def accept_stream(self) -> Stream:
+        """The next stream that a peer opens."""
+        return await self._accept(None)
+
+    def streams(self) -> Streams:
+        """``async for stream in swarm.streams()``: every stream that peers open, until the swarm is closed."""
+        return Streams(self, None)
+
+    async def join(
+        self,
+        topic: bytes | bytearray | str,
+        announce: bool = True,
+        lookup: bool = True,
+        *,
+        secret: bytes | bytearray | str | None = None,
+    ) -> Topic:
+        """Looks for the other members of a topic: 32 bytes, by custom the SHA-256 of a name.
+
+        With a secret (32 random bytes) the topic is private: only those who have it too find each other, or learn who is
+        a member. It is another topic than the one without it.
+        """
         check_roles(announce, lookup)
         self._attach()
-        name = topic_bytes(topic)
-        number = self._native.join(name)
-        joined = self._topics[number] = Topic(self, self._native, number, name)
+        name, shared = topic_bytes(topic), key_bytes("secret", secret)
+        number = self._native.join(name, shared)
+        joined = self._topics[number] = Topic(self, self._native, number, topic_name(name, shared))
         return joined
 
     async def leave(self, topic: bytes | bytearray | str) -> None:
-        """Ends every session of a topic; connections stay. A topic that is not joined is no error."""
+        """Ends every session of a topic, private ones too; connections stay. A topic that is not joined is no error."""
         self._attach()
         name = topic_bytes(topic)
         self._native.leave(name)
         for joined in [one for one in self._topics.values() if one.topic == name]:
             await joined.close()
 
-    async def connect(self, address: str, timeout: float | None = None) -> Peer:
+    async def connect(
+        self, address: str, timeout: float | None = None, *, key: bytes | bytearray | str | None = None
+    ) -> Peer:
         """Connects to "host:port". No timeout: the library's own (10 s); `math.inf`: none.
 
-        Cancelled, it gives the attempt up and returns when that is done.
+        With a key only the peer that holds it will do: whoever else answers there learns nothing of us. Cancelled, it
+        gives the attempt up and returns when that is done.
         """
         self._attach()
+        pinned = key_bytes("key", key)
         tag = next(self._tags)
         done = self._operation(tag)
         try:
-            number = self._native.connect(address, timeout, tag)
+            number = self._native.connect(address, pinned, timeout, tag)
             try:
                 record = await asyncio.shield(done)
             except asyncio.CancelledError:
@@ -192,6 +250,9 @@ class Swarm(SwarmBase[Peer]):
     def _new_peer(self, native: NativeSwarm, description: Mapping[str, Any]) -> Peer:
         return Peer(self, native, description)
 
+    def _new_stream(self, native: NativeSwarm, peer: Peer, number: int) -> Stream:
+        return Stream(self, native, peer, number)
+
     def _attach(self) -> None:
         """Ties the swarm to the running loop, the first time; later only checks it."""
         loop = asyncio.get_running_loop()
@@ -211,6 +272,9 @@ class Swarm(SwarmBase[Peer]):
             self._finish(events.Closed(failure))
             return
         for record in records:
+            if record.kind == _records.MESSAGE:
+                self._receive(record)
+                continue
             event = self._take(record)
             if event is not None:
                 self._deliver(event)
@@ -219,29 +283,65 @@ class Swarm(SwarmBase[Peer]):
             self._notify(events.Lost(lost))
         self._regulate()
 
+    def _receive(self, record: Record) -> None:
+        """A message, to those who want it: this runs for each one, so nothing is made that nobody asks for.
+
+        Those who iterate get it. When nobody does and no listener takes it, it is kept for the loop that will come.
+        """
+        peer = self._peers.get(record.subject)
+        if peer is None:
+            return
+        listened = False
+        for callback in peer._take_listeners("data"):
+            self._call(callback, (record.data,))
+            listened = True
+        for callback in self._take_listeners("data"):
+            self._call(callback, (record.data, peer))
+            listened = True
+        message = None
+        if self._listens("message"):
+            message = self._message(peer, record)
+            self._emit(self, "message", message)
+            listened = True
+        if self._inbox.readers or any(topic._inbox.readers for topic in self._topics.values()):
+            message = message or self._message(peer, record)
+            self._store(message, [inbox for inbox in self._inboxes(message) if inbox.readers])
+        elif not listened:
+            message = self._message(peer, record)
+            self._store(message, self._inboxes(message))
+
+    def _store(self, message: Message, inboxes: Iterable[Inbox[Message]]) -> None:
+        for inbox in inboxes:
+            self._dropped += inbox.put(message)
+
+    def _inboxes(self, message: Message) -> list[Inbox[Message]]:
+        """Those that a message is for."""
+        topics: Iterable[Topic]
+        if message.topic is not None:
+            topics = self._sessions_of(message.topic)
+        elif message.peer.key is None:
+            topics = self._topics.values()  # over p2p-v12 nobody tells
+        else:
+            topics = [session for shared in message.peer.topics for session in self._sessions_of(shared)]
+        return [self._inbox, *(topic._inbox for topic in topics)]
+
     def _deliver(self, event: events.Event[Peer]) -> None:
-        if isinstance(event, events.Message):
-            self._dropped += self._store(event)
+        if isinstance(event, events.Datagram):
+            if self._datagrams.readers:
+                self._datagrams.put(event)
+        elif isinstance(event, events.IncomingStream):
+            if not (self._listens("stream") or event.stream.peer._listens("stream")):
+                self._incoming.put(event.stream)
         elif isinstance(event, events.Writable):
             self._wake_room(event.peer.number, None)
         elif isinstance(event, events.Disconnection):
             gone = PeerClosedError(event.error.code if event.error else CLOSED, event.reason)
             self._wake_room(event.peer.number, gone)
+            self._incoming.peer_gone(event.peer)
         elif isinstance(event, events.Closed):
             self._finish(event)
             return
         self._notify(event)
-
-    def _store(self, message: Message) -> int:
-        """Puts a message where it will be read; the number dropped for it.
-
-        Those who iterate get it. When nobody does and no listener takes it, it
-        is kept for the loop that will come.
-        """
-        inboxes = [self._inbox, *(topic._inbox for topic in self._topics.values())]
-        reading = [inbox for inbox in inboxes if inbox.readers]
-        taken = reading or self._listens("data") or self._listens("message") or message.peer._listens("data")
-        return sum(inbox.put(message) for inbox in (reading if taken else inboxes))
 
     def _on_room(self) -> None:
         """An iterator has caught up or is gone; the garbage collector may call this in any thread."""
@@ -256,7 +356,7 @@ class Swarm(SwarmBase[Peer]):
         """
         if self._reader is None or self._ended is None or self._ended.done():
             return
-        awaited = self._closing or self._operations or self._room
+        awaited = self._closing or self._operations or self._room or self._stream_waits
         lagging = self._inbox.full or any(topic._inbox.full for topic in self._topics.values())
         if lagging and not awaited:
             self._reader.pause()
@@ -268,22 +368,19 @@ class Swarm(SwarmBase[Peer]):
         assert self._reader is not None and self._ended is not None
         self._closing = True
         self._reader.stop()
-        self._native.release()
         gone = event.error or ClosedError(CLOSED, "the swarm was closed")
+        topics = list(self._topics.values())
+        self._forget_all(event.error)
         for done in self._operations.values():
             if not done.done():
                 done.set_exception(gone)
                 done.exception()  # it may have no waiter any more
         for number in list(self._room):
             self._wake_room(number, gone)
-        for peer in self._peers.values():
-            peer.connected = False
-        self._peers.clear()
-        for topic in self._topics.values():
-            topic.closed = True
-            topic._inbox.finish(event.error)
-        self._topics.clear()
-        self._inbox.finish(event.error)
+        for inbox in [self._inbox, *(topic._inbox for topic in topics)]:
+            inbox.finish(event.error)
+        self._datagrams.finish(event.error)
+        self._incoming.finish(gone)
         self._ended.set_result(None)
         self._notify(event)
 
@@ -312,17 +409,34 @@ class Swarm(SwarmBase[Peer]):
         done = self._operation(tag)
         try:
             async with peer._turn:
-                while True:
-                    try:
-                        self._native.send(peer.number, data, tag)
-                        break
-                    except WouldBlockError:
-                        await self._wait_room(peer)
+                while not self._native.send(peer.number, data, tag):
+                    await self._wait_room(peer)
             record = await done
         finally:
             self._forget(tag)
         if record.code < 0:
             raise peer_error(record.code, str(record.data))
+
+    async def _open_stream(self, peer: Peer) -> Stream:
+        self._attach()
+        while (number := self._native.open_stream(peer.number)) is None:
+            await self._wait_room(peer)
+        return self._add_stream(peer, number)
+
+    async def _accept(self, peer: Peer | None) -> Stream:
+        self._attach()
+        return await self._incoming.get(self, peer)
+
+    async def _wait_stream(self, waiter: asyncio.Future[T]) -> T:
+        """Awaits something that an event of a stream brings: until then the queue is read."""
+        self._attach()
+        self._stream_waits += 1
+        self._regulate()
+        try:
+            return await waiter
+        finally:
+            self._stream_waits -= 1
+            self._regulate()
 
     async def _wait_room(self, peer: Peer) -> None:
         assert self._loop is not None
@@ -352,7 +466,7 @@ class Swarm(SwarmBase[Peer]):
         assert self._loop is not None
         try:
             result = callback(*arguments)
-            if inspect.iscoroutine(result):
+            if result is not None and inspect.iscoroutine(result):
                 self._spawn(result)
         except Exception as failure:
             self._loop.call_exception_handler(

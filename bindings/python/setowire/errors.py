@@ -19,12 +19,16 @@ __all__ = [
     "MessageTooLargeError",
     "NotAvailableError",
     "NotFoundError",
+    "NotSupportedError",
     "OperationCancelledError",
     "PeerClosedError",
     "PermissionDeniedError",
+    "ProtocolError",
     "RefusedError",
     "ResolveError",
     "SetowireTimeoutError",
+    "StreamResetError",
+    "StreamStoppedError",
     "UnreachableError",
     "WouldBlockError",
     "WrongLoopError",
@@ -61,7 +65,7 @@ class NotFoundError(SetowireError, LookupError):
 
 
 class ClosedError(SetowireError):
-    """The swarm or the topic is closed."""
+    """The swarm, the topic or our end of the stream is closed."""
 
 
 class PeerClosedError(SetowireError, ConnectionError):
@@ -116,6 +120,32 @@ class MessageTooLargeError(SetowireError, ValueError):
     """The message is larger than this peer can take (`peer.max_message`)."""
 
 
+class ProtocolError(SetowireError, ConnectionError):
+    """The other side broke the protocol, or says that we did."""
+
+
+class NotSupportedError(SetowireError):
+    """The session with this peer has no such thing: datagrams and streams need a modern one (`peer.session`)."""
+
+
+class StreamResetError(SetowireError, ConnectionResetError):
+    """The peer gave up its direction of a stream: what it wrote may be missing in part."""
+
+    #: The number the peer gave; the applications give it a meaning.
+    reset_code: int
+
+    def __init__(self, code: int, detail: str, reset_code: int = 0) -> None:
+        super().__init__(code, detail)
+        self.reset_code = reset_code
+
+    def __reduce__(self) -> tuple[type[SetowireError], tuple[int, str, int]]:  # type: ignore[override]
+        return (type(self), (self.code, self.detail, self.reset_code))
+
+
+class StreamStoppedError(SetowireError, BrokenPipeError):
+    """The peer wants nothing more of a stream, so nothing more can be written to it."""
+
+
 class LibraryError(SetowireError, OSError):
     """The shared library was not found, or is not the one this package was written for."""
 
@@ -148,6 +178,8 @@ CODES: dict[int, tuple[str, type[SetowireError]]] = {
     -102: ("RESOLVE", ResolveError),
     -200: ("BAD_KEY", BadKeyError),
     -300: ("TOO_LARGE", MessageTooLargeError),
+    -301: ("PROTOCOL", ProtocolError),
+    -302: ("NOT_SUPPORTED", NotSupportedError),
 }
 
 

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 from .errors import SetowireError
 
 if TYPE_CHECKING:
+    from ._stream import StreamBase
     from .peer import PeerBase
+    from .topic import TopicBase
 
 PeerT = TypeVar("PeerT", bound="PeerBase")
+StreamT = TypeVar("StreamT", bound="StreamBase")
 
 
 @dataclass(slots=True)
@@ -26,7 +29,7 @@ class Connection(Generic[PeerT]):
 
 @dataclass(slots=True)
 class Update(Generic[PeerT]):
-    """`peer.confirmed`, its address or its family changed. `update`."""
+    """`peer.confirmed`, its address, its family or its topics changed. `update`."""
 
     peer: PeerT
 
@@ -49,7 +52,26 @@ class Message(Generic[PeerT]):
     peer: PeerT
     data: bytes
     #: True: it came unencrypted, anyone on the way may have written it.
-    clear: bool
+    clear: bool = False
+    #: The topic it was sent to with `broadcast`; None: it was sent to us alone, or its topic is not known.
+    topic: TopicBase | None = None
+    #: The Ed25519 key that signed a broadcast, whoever passed it on (`peer`); None: nobody did, as over p2p-v12.
+    author: bytes | None = None
+
+
+@dataclass(slots=True)
+class Datagram(Generic[PeerT]):
+    """A datagram of a peer. `datagram`."""
+
+    peer: PeerT
+    data: bytes
+
+
+@dataclass(slots=True)
+class IncomingStream(Generic[StreamT]):
+    """A peer opened a stream. `stream`."""
+
+    stream: StreamT
 
 
 @dataclass(slots=True)
@@ -87,6 +109,8 @@ Event = Union[
     Update[PeerT],
     Disconnection[PeerT],
     Message[PeerT],
+    Datagram[PeerT],
+    IncomingStream[Any],
     Writable[PeerT],
     PeerCache,
     Lost,

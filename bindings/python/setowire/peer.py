@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._emitter import Emitter
 from ._handle import Data
-from .errors import ClosedError, PeerClosedError, WouldBlockError
+from .errors import ClosedError, PeerClosedError
 
 if TYPE_CHECKING:
     from ._handle import NativeSwarm
@@ -36,8 +36,8 @@ class PeerBase(Emitter):
     the disconnection its description stays readable and `connected` is false.
     """
 
-    #: `open` and `close` without arguments, `data` with the bytes.
-    EVENTS: ClassVar[tuple[str, ...]] = ("open", "data", "close")
+    #: `open` and `close` without arguments, `data` and `datagram` with the bytes, `stream` with the stream.
+    EVENTS: ClassVar[tuple[str, ...]] = ("open", "data", "datagram", "stream", "close")
 
     def __init__(self, native: NativeSwarm, description: Mapping[str, Any]) -> None:
         super().__init__()
@@ -46,13 +46,16 @@ class PeerBase(Emitter):
         self.number: int = description["peer"]
         self.connected = True
         self._describe(description)
+        #: 16 hexadecimal digits, of the key or, over p2p-v12, of the id on the old network. It stays the same while the peer
+        #: is connected; who it is for good say `key` and `legacy_id`.
+        self.id: str = ((self.key.hex() if self.key else self.legacy_id) or "")[:16]
 
     def _describe(self, description: Mapping[str, Any]) -> None:
         """Takes in the JSON object of an event about this peer."""
-        #: Id on the old network, 40 hexadecimal digits; None for a peer that is not on it.
-        self.legacy_id: str | None = description.get("id")
-        #: Ed25519 public key; None for a peer that speaks only the old protocol.
+        #: Ed25519 public key, proven; None for a peer that speaks only the old protocol.
         self.key: bytes | None = bytes.fromhex(description["key"]) if description.get("key") else None
+        #: Id on the old network, 40 hexadecimal digits; None for a peer that is not on it, or has not proved it yet.
+        self.legacy_id: str | None = description.get("id")
         #: IP address and port that messages go to.
         self.address: str = description["address"]
         self.port: int = description["port"]
@@ -60,9 +63,14 @@ class PeerBase(Emitter):
         self.addresses: list[str] = list(description.get("addresses", ()))
         #: How it was found: "lan", "seed", "connect", "cache", "pex", "reconnect" or "incoming".
         self.source: str = description["source"]
-        #: The protocol of the session ("p2p-v12") and what it protects ("legacy").
+        #: The protocol of the session ("setowire/13" or "p2p-v12"), how safe it is ("tls1.3" or "legacy"), and with what it
+        #: is sealed (None over p2p-v12: ChaCha20-Poly1305).
         self.session: str = description["session"]
         self.security: str = description["security"]
+        self.suite: str | None = description.get("suite")
+        #: One of us asked for the connection by address or key, so that it needs no topic.
+        self.explicit: bool = description.get("explicit", False)
+        self._topic_numbers: list[int] = list(description.get("topics", ()))
         #: Which implementation it is, as far as its frames tell.
         self.family: str = description["family"]
         #: A message of this peer decrypted: it holds the key it claims.
@@ -74,11 +82,6 @@ class PeerBase(Emitter):
         #: Bytes of the largest message it can take.
         self.max_message: int = description["max_message"]
         self._rtt_us: int | None = description.get("rtt_us")
-
-    @property
-    def id(self) -> str:
-        """16 hexadecimal digits, as on the old network; of the key for a peer that is not on it."""
-        return self.legacy_id[:16] if self.legacy_id else (self.key or b"").hex()[:16]
 
     @property
     def remote_address(self) -> str:
@@ -101,7 +104,7 @@ class PeerBase(Emitter):
 
     @property
     def in_mesh(self) -> bool:
-        """Broadcasts reach it directly; in this version every connected peer."""
+        """Broadcasts reach it: every connected peer of a topic of ours, and every one of the older packages."""
         return self.connected
 
     @property
@@ -132,10 +135,19 @@ class PeerBase(Emitter):
         to this peer raises `MessageTooLargeError`.
         """
         try:
-            self._native.send(self.number, data, 0)
-        except (WouldBlockError, PeerClosedError, ClosedError):
+            return self._native.send(self.number, data, 0)
+        except (PeerClosedError, ClosedError):
             return False
-        return True
+
+    def send_datagram(self, data: Data) -> bool:
+        """Sends at most 1,150 bytes that leave soon and once, in no order, and may get lost. False as for `write`.
+
+        `MessageTooLargeError` for more bytes, `NotSupportedError` for a peer that speaks only p2p-v12.
+        """
+        try:
+            return self._native.send_datagram(self.number, data)
+        except (PeerClosedError, ClosedError):
+            return False
 
     def close(self) -> None:
         """Ends the connection; one that has ended already is no error."""

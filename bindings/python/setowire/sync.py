@@ -8,7 +8,8 @@
 Events are read inside `poll`, iteration and the calls that wait, by whichever
 thread is in one of them; that thread hands the others what they wait for. All
 methods may be called from several threads at once. Listeners added with `on`
-are called inside `poll` and iteration, by the thread that called it.
+are called inside `poll` and iteration, by the thread that called it. A stream
+that a peer opened is an event; `Stream` is in `_sync_stream`.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import events
-from ._core import SwarmBase, check_roles, connected_peer, outcome, topic_bytes
+from ._core import SwarmBase, check_roles, connected_peer, key_bytes, outcome, topic_bytes, topic_name
 from ._emitter import Listener
 from ._handle import Data, NativeSwarm, seconds
 from ._records import Record
+from ._sync_stream import Stream
 from .errors import (
     CLOSED,
     NOT_FOUND,
@@ -36,7 +38,6 @@ from .errors import (
     PeerClosedError,
     SetowireError,
     SetowireTimeoutError,
-    WouldBlockError,
     peer_error,
 )
 from .peer import PeerBase
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from ._options import SwarmOptions
 
-__all__ = ["Event", "Message", "Peer", "Swarm", "Topic"]
+__all__ = ["Datagram", "Event", "IncomingStream", "Message", "Peer", "Stream", "Swarm", "Topic"]
 
 #: Events kept while a call waits for something else; of more, the oldest messages are dropped and counted.
 BACKLOG = 16_384
@@ -81,26 +82,45 @@ class Peer(PeerBase):
         """Sends a message: waits for room in the queue, then until it has left."""
         self._swarm._send(self, data, timeout)
 
+    def open_stream(self, timeout: float | None = None) -> Stream:
+        """Opens a stream, which the peer gets as an `IncomingStream` event; waits while too many are open.
+
+        `NotSupportedError` for a peer that speaks only p2p-v12.
+        """
+        return self._swarm._open_stream(self, timeout)
+
+    @property
+    def topics(self) -> list[Topic]:
+        """The topics that both of us have joined; over p2p-v12 nobody can know."""
+        return self._swarm._topics_of(self._topic_numbers)
+
 
 Message = events.Message[Peer]
+Datagram = events.Datagram[Peer]
+IncomingStream = events.IncomingStream[Stream]
 Event = events.Event[Peer]
 
 
 class Topic(TopicBase):
     """A joined topic."""
 
+    def __init__(self, swarm: Swarm, native: NativeSwarm, number: int, name: tuple[bytes, bytes | None]) -> None:
+        super().__init__(native, number, name)
+        self._swarm = swarm
+
     def close(self) -> None:
         """Ends this session; connections stay."""
         self._close()
+        self._swarm._topics.pop(self.number, None)
 
     destroy = close
 
 
-class Swarm(SwarmBase[Peer]):
+class Swarm(SwarmBase[Peer, Stream, Topic]):
     """Finds the programs that joined the same topic, and talks to them."""
 
     def __init__(self, opts: Mapping[str, Any] | None = None, /, **options: Unpack[SwarmOptions]) -> None:
-        super().__init__(opts, options, self._new_peer)
+        super().__init__(opts, options, self._new_peer, self._new_stream)
         self._descriptor = self._native.descriptor()
         self._changed = threading.Condition()
         self._reading = False
@@ -139,23 +159,48 @@ class Swarm(SwarmBase[Peer]):
             self._notify(event)
         return event
 
-    def join(self, topic: bytes | bytearray | str, announce: bool = True, lookup: bool = True) -> Topic:
-        """Looks for the other members of a topic: 32 bytes, by custom the SHA-256 of a name."""
+    def join(
+        self,
+        topic: bytes | bytearray | str,
+        announce: bool = True,
+        lookup: bool = True,
+        *,
+        secret: bytes | bytearray | str | None = None,
+    ) -> Topic:
+        """Looks for the other members of a topic: 32 bytes, by custom the SHA-256 of a name.
+
+        With a secret (32 random bytes) the topic is private: only those who have it too find each other, or learn who is
+        a member. It is another topic than the one without it.
+        """
         check_roles(announce, lookup)
-        name = topic_bytes(topic)
-        return Topic(self._native, self._native.join(name), name)
+        name, shared = topic_bytes(topic), key_bytes("secret", secret)
+        with self._changed:  # a message for it may be there at once
+            number = self._native.join(name, shared)
+            joined = self._topics[number] = Topic(self, self._native, number, topic_name(name, shared))
+        return joined
 
     def leave(self, topic: bytes | bytearray | str) -> None:
-        """Ends every session of a topic; connections stay. A topic that is not joined is no error."""
-        self._native.leave(topic_bytes(topic))
+        """Ends every session of a topic, private ones too; connections stay. A topic that is not joined is no error."""
+        name = topic_bytes(topic)
+        self._native.leave(name)
+        with self._changed:
+            left = [one for one in self._topics.values() if one.topic == name]
+        for joined in left:
+            joined.close()
 
-    def connect(self, address: str, timeout: float | None = None) -> Peer:
-        """Connects to "host:port". No timeout: the library's own (10 s); `math.inf`: none."""
+    def connect(
+        self, address: str, timeout: float | None = None, *, key: bytes | bytearray | str | None = None
+    ) -> Peer:
+        """Connects to "host:port". No timeout: the library's own (10 s); `math.inf`: none.
+
+        With a key only the peer that holds it will do: whoever else answers there learns nothing of us.
+        """
+        pinned = key_bytes("key", key)
         tag = next(self._tags)
         with self._changed:
             self._operations[tag] = None
         try:
-            number = self._native.connect(address, timeout, tag)
+            number = self._native.connect(address, pinned, timeout, tag)
             try:
                 record = self._await(tag, None)
             except BaseException:  # Ctrl-C: nobody will ask for the result
@@ -187,6 +232,9 @@ class Swarm(SwarmBase[Peer]):
 
     def _new_peer(self, native: NativeSwarm, description: Mapping[str, Any]) -> Peer:
         return Peer(self, native, description)
+
+    def _new_stream(self, native: NativeSwarm, peer: Peer, number: int) -> Stream:
+        return Stream(self, native, peer, number)
 
     # -- reading the queue --------------------------------------------------
 
@@ -238,10 +286,7 @@ class Swarm(SwarmBase[Peer]):
     def _keep(self, event: Event) -> None:
         if isinstance(event, events.Closed):
             self._end = event
-            self._native.release()
-            for peer in self._peers.values():
-                peer.connected = False
-            self._peers.clear()
+            self._forget_all(event.error)
         elif isinstance(event, (events.Writable, events.Disconnection)):
             event.peer._room_count += 1
         elif isinstance(event, events.Message) and len(self._events) >= BACKLOG:
@@ -297,17 +342,36 @@ class Swarm(SwarmBase[Peer]):
         try:
             while True:
                 count = self._room_count(peer)
-                try:
-                    self._native.send(peer.number, data, tag)
+                if self._native.send(peer.number, data, tag):
                     break
-                except WouldBlockError:
-                    self._await_room(peer, count, deadline)
+                self._await_room(peer, count, deadline)
             record = self._await(tag, deadline)
         finally:
             with self._changed:
                 self._operations.pop(tag, None)
         if record.code < 0:
             raise peer_error(record.code, str(record.data))
+
+    def _open_stream(self, peer: Peer, timeout: float | None) -> Stream:
+        deadline = _deadline(timeout)
+        while True:
+            count = self._room_count(peer)
+            number = self._native.open_stream(peer.number)
+            if number is not None:
+                with self._changed:
+                    return self._add_stream(peer, number)
+            self._await_room(peer, count, deadline)
+
+    def _await_change(self, ready: Callable[[], bool], deadline: float | None) -> bool:
+        """Reads events until something of a stream has changed; false when the time is over before."""
+        with self._changed:
+            return self._read_until(ready, deadline) or self._end is not None
+
+    def _tell(self, stream: Stream) -> None:
+        """Something of a stream has changed without an event; a thread that waits for it looks again."""
+        with self._changed:
+            stream._on_readable()
+            self._changed.notify_all()
 
     def _call(self, callback: Listener, arguments: tuple[object, ...]) -> None:
         """What a listener raises comes out of `poll`."""
