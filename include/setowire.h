@@ -84,7 +84,7 @@
  * there, and for each call that fell short one STREAM_WRITABLE or STREAM_READABLE event tells when to go on. The natural
  * loop is: on the event, call until a call falls short. A direction ends by setowire_stream_finish(), and all of it is
  * read; or by setowire_stream_reset() of the one who writes or setowire_stream_stop() of the one who reads, and some may be
- * lost. STREAM_CLOSED, when both directions are done, is the last event of a stream; also when the peer goes.
+ * lost. STREAM_CLOSED is the last event of a stream: when both directions are done, or with a code when the peer goes first.
  *
  * THREADS. Every function may be called on any thread at any time, unless it says otherwise; a config and an event belong
  * to one thread at a time. A swarm calls you on one thread of its own, never twice at once, and holds no lock meanwhile:
@@ -331,8 +331,8 @@ SETOWIRE_API const char *setowire_error_string(int32_t code);
 #define SETOWIRE_EVENT_STREAM_WRITABLE 12
 
 /**
- * A stream is done in both directions, or its peer is gone. The last event about it, and its id is not known any more.
- * Flags: SETOWIRE_STREAM_RESET. No data.
+ * A stream is done in both directions. The last event about it, and its id is not known any more. Code: 0, or
+ * SETOWIRE_ERR_CLOSED if the peer was gone before it was done. Flags: SETOWIRE_STREAM_RESET. No data.
  */
 #define SETOWIRE_EVENT_STREAM_CLOSED 13
 

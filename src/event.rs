@@ -7,6 +7,7 @@
 //! The numbers of the kinds are part of the ABI: append only, never renumbered.
 
 use crate::crypto::tls::Suite;
+use crate::error::Code;
 use crate::node::{Broadcast, Event, PeerInfo, StreamChange, TopicId};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -116,16 +117,17 @@ impl From<Event> for Record {
             Event::Writable { peer } => about(kind::WRITABLE, peer.0),
             Event::Datagram { peer, data } => Record { data, ..about(kind::DATAGRAM, peer.0) },
             Event::Stream { peer, stream, change } => {
-                let (kind, reset) = match change {
-                    StreamChange::Opened => (kind::STREAM, None),
-                    StreamChange::Readable => (kind::STREAM_READABLE, None),
-                    StreamChange::Writable => (kind::STREAM_WRITABLE, None),
-                    StreamChange::Closed { reset } => (kind::STREAM_CLOSED, reset),
+                let (kind, reset, lost) = match change {
+                    StreamChange::Opened => (kind::STREAM, None, false),
+                    StreamChange::Readable => (kind::STREAM_READABLE, None, false),
+                    StreamChange::Writable => (kind::STREAM_WRITABLE, None, false),
+                    StreamChange::Closed { reset, lost } => (kind::STREAM_CLOSED, reset, lost),
                 };
                 let flags = if reset.is_some() { STREAM_RESET } else { 0 };
                 // Who opened it is in the byte form too.
                 let tag = if change == StreamChange::Opened { peer.0 } else { reset.unwrap_or(0) };
-                Record { kind, flags, subject: stream.0, peer: peer.0, tag, ..Record::default() }
+                let code = if lost { Code::Closed as i32 } else { 0 };
+                Record { kind, flags, subject: stream.0, peer: peer.0, tag, code, ..Record::default() }
             }
             Event::OpDone { op, tag, peer, code, detail } => {
                 let data = match (code, peer) {
@@ -199,8 +201,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
-    use crate::node::{Family, OpId, PeerId, Session, Source};
+    use crate::node::{Family, OpId, PeerId, Session, Source, StreamId};
 
     fn info() -> PeerInfo {
         PeerInfo {
@@ -297,6 +298,18 @@ mod tests {
         let expected = |author: &str| [header, author, "6869000000000000"].concat().replace(' ', "");
         assert_eq!(broadcast(Some([0xab; 32])), expected(&"ab".repeat(32)));
         assert_eq!(broadcast(None), expected(&"00".repeat(32)));
+    }
+
+    #[test]
+    fn the_end_of_a_stream_tells_whether_the_peer_went_first() {
+        let closed = |reset, lost| {
+            let change = StreamChange::Closed { reset, lost };
+            let record = Record::from(Event::Stream { peer: PeerId(7), stream: StreamId(8), change });
+            (record.kind, record.subject, record.flags, record.tag, record.code)
+        };
+        assert_eq!(closed(None, false), (kind::STREAM_CLOSED, 8, 0, 0, 0));
+        assert_eq!(closed(Some(77), false), (kind::STREAM_CLOSED, 8, STREAM_RESET, 77, 0));
+        assert_eq!(closed(None, true), (kind::STREAM_CLOSED, 8, 0, 0, Code::Closed as i32));
     }
 
     #[test]

@@ -129,8 +129,8 @@ pub const SETOWIRE_EVENT_STREAM_READABLE: u16 = 11;
 /// A setowire_stream_write() that did not take everything may take more now. It comes once, however often that was called
 /// in between. It also comes when the peer has stopped reading, which the next write tells. No data.
 pub const SETOWIRE_EVENT_STREAM_WRITABLE: u16 = 12;
-/// A stream is done in both directions, or its peer is gone. The last event about it, and its id is not known any more.
-/// Flags: SETOWIRE_STREAM_RESET. No data.
+/// A stream is done in both directions. The last event about it, and its id is not known any more. Code: 0, or
+/// SETOWIRE_ERR_CLOSED if the peer was gone before it was done. Flags: SETOWIRE_STREAM_RESET. No data.
 pub const SETOWIRE_EVENT_STREAM_CLOSED: u16 = 13;
 /// The swarm ended. Its last event, and never masked. Code: 0, or SETOWIRE_ERR_INTERNAL or _PANIC, then with the reason
 /// as data.

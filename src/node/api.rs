@@ -71,8 +71,9 @@ pub enum StreamChange {
     Readable,
     /// A write that was not taken in full may be taken now, or fails because the peer stopped reading.
     Writable,
-    /// Both directions are done: the last of this stream. The code of the peer's reset, if it sent one.
-    Closed { reset: Option<u64> },
+    /// Both directions are done, or (`lost`) the peer is gone before they were: the last of this stream. The code of the
+    /// peer's reset, if it sent one.
+    Closed { reset: Option<u64>, lost: bool },
 }
 
 /// What a read of a stream found.

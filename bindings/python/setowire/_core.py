@@ -29,7 +29,7 @@ TopicT = TypeVar("TopicT", bound=TopicBase)
 
 @dataclass(frozen=True)
 class SwarmStats:
-    """Counters since the swarm began, and what it holds now (from `peers` on)."""
+    """Counters since the swarm began, and what it holds now (`peers` to `reassembly_bytes`, and `mesh_bytes`)."""
 
     datagrams_sent: int
     datagrams_received: int
@@ -54,6 +54,13 @@ class SwarmStats:
     topics: int
     buffered_bytes: int
     reassembly_bytes: int
+    #: Broadcasts that came over modern sessions, each counted once; copies of those; copies that left.
+    mesh_received: int
+    mesh_duplicates: int
+    mesh_sent: int
+    #: Broadcasts refused: forged, replayed, not for us, or more than their author may say.
+    mesh_rejected: int
+    mesh_bytes: int
 
 
 def topic_bytes(topic: bytes | bytearray | str) -> bytes:

@@ -78,6 +78,11 @@ class SwarmCounters(ctypes.Structure):
         ("topics", c_uint64),
         ("buffered_bytes", c_uint64),
         ("reassembly_bytes", c_uint64),
+        ("mesh_received", c_uint64),
+        ("mesh_duplicates", c_uint64),
+        ("mesh_sent", c_uint64),
+        ("mesh_rejected", c_uint64),
+        ("mesh_bytes", c_uint64),
     ]
 
 

@@ -43,11 +43,6 @@ def loopback() -> str:
     return next(name for name in ("lo", "lo0") if name in names)
 
 
-def recognised(peer: Any) -> bool:
-    """The peer has shown which implementation it is. Before, it may be a C++ one, which dies of a goodbye: it gets none."""
-    return bool(peer.family != "unknown")
-
-
 @pytest.fixture
 def topic() -> bytes:
     """A topic of this test alone, so that tests at the same time do not meet."""

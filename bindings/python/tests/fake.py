@@ -18,7 +18,7 @@ import pytest
 import setowire._core
 from setowire import _records
 from setowire._records import Record
-from setowire.errors import CLOSED, NOT_FOUND, WOULD_BLOCK, ClosedError, PeerClosedError, WouldBlockError
+from setowire.errors import CLOSED, NOT_FOUND, ClosedError, PeerClosedError
 
 #: Records handed out by one `drain`.
 BATCH = 100
@@ -37,13 +37,23 @@ class FakeNative:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
 
-    def queue(self, kind: int, data: Any = "", *, subject: int = 0, tag: int = 0, code: int = 0) -> None:
+    def queue(
+        self,
+        kind: int,
+        data: Any = "",
+        *,
+        flags: int = 0,
+        subject: int = 0,
+        tag: int = 0,
+        code: int = 0,
+        author: bytes | None = None,
+    ) -> None:
         if not self.records:
             os.write(self._write, b"!")
-        self.records.append(Record(kind, 0, 0, subject, tag, code, data))
+        self.records.append(Record(kind, flags, 0, subject, tag, code, data, author))
 
-    def peer(self, number: int) -> None:
-        self.queue(_records.CONNECTION, description(number), subject=number)
+    def peer(self, number: int, **fields: Any) -> None:
+        self.queue(_records.CONNECTION, {**description(number), **fields}, subject=number)
 
     def message(self, number: int, data: bytes) -> None:
         self.queue(_records.MESSAGE, data, subject=number)
@@ -76,26 +86,26 @@ class FakeNative:
     def info(self) -> Any:
         return SimpleNamespace(legacy_id=bytes(20), key=bytes(32), port_v4=1, port_v6=0)
 
-    def join(self, topic: bytes) -> int:
-        self.calls.append(("join", topic))
+    def join(self, topic: bytes, secret: bytes | None) -> int:
+        self.calls.append(("join", topic, secret))
         return len(self.calls)
 
     def close_topic(self, number: int) -> None:
         self.calls.append(("close_topic", number))
 
-    def connect(self, address: str, timeout: float | None, tag: int) -> int:
-        self.calls.append(("connect", address, timeout, tag))
+    def connect(self, address: str, key: bytes | None, timeout: float | None, tag: int) -> int:
+        self.calls.append(("connect", address, timeout, tag, key))
         return 1000 + tag
 
     def cancel(self, operation: int) -> None:
         self.calls.append(("cancel", operation))
 
-    def send(self, peer: int, data: bytes, tag: int) -> None:
+    def send(self, peer: int, data: bytes, tag: int) -> bool:
         if self.gone:
             raise PeerClosedError(NOT_FOUND, "it is not connected")
-        if self.full:
-            raise WouldBlockError(WOULD_BLOCK, "full")
-        self.calls.append(("send", peer, data, tag))
+        if not self.full:
+            self.calls.append(("send", peer, data, tag))
+        return not self.full
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         return [call for call in self.calls if call[0] == name]
@@ -103,6 +113,18 @@ class FakeNative:
     def dispose(self) -> None:
         os.close(self._read)
         os.close(self._write)
+
+
+def modern(number: int, *topics: int) -> dict[str, Any]:
+    """What is different with a peer of our own kind, with which these topics are shared."""
+    return {
+        "id": None,
+        "key": f"{number:064x}",
+        "session": "setowire/13",
+        "security": "tls1.3",
+        "suite": "TLS_CHACHA20_POLY1305_SHA256",
+        "topics": list(topics),
+    }
 
 
 def description(number: int) -> dict[str, Any]:
@@ -116,6 +138,9 @@ def description(number: int) -> dict[str, Any]:
         "source": "lan",
         "session": "p2p-v12",
         "security": "legacy",
+        "suite": None,
+        "topics": [],
+        "explicit": False,
         "family": "js-or-python",
         "confirmed": False,
         "client": True,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import setowire
-from conftest import DEADLINE, ROOT, local, quiet, recognised
+from conftest import DEADLINE, ROOT, local, quiet
 from waiting import Next, asyncio_test, until
 
 
@@ -29,11 +29,12 @@ async def test_two_swarms_meet_by_topic_and_talk(topic: bytes) -> None:
         met = [Next(one, "connection"), Next(other, "connection")]
         first, second = await one.join(topic), await other.join(topic)
         peers = [await met[0](), await met[1]()]
-        assert (peers[0].legacy_id, peers[1].legacy_id) == (other.id, one.id)
+        await until(lambda: peers[0].key == other.key and peers[1].key == one.key, "a modern session")
         assert "lan" in {peer.source for peer in peers}
-        for peer in peers:
-            assert peer.session == "p2p-v12" and peer.security == "legacy" and peer.address == "127.0.0.1"
-            assert peer.connected and peer.in_mesh
+        for peer, joined in zip(peers, (first, second)):
+            assert (peer.session, peer.security, peer.suite) == ("setowire/13", "tls1.3", "TLS_CHACHA20_POLY1305_SHA256")
+            assert peer.connected and peer.in_mesh and peer.address == "127.0.0.1"
+            assert peer.topics == [joined] and not peer.explicit
         await peers[0].send(b"question")
         message = await anext(aiter(second))
         assert (message.peer, message.data, message.clear) == (peers[1], b"question", False)
@@ -73,7 +74,7 @@ async def test_broadcast_reaches_everybody_once(topic: bytes) -> None:
         assert swarms[0].broadcast(b"to all") == 3
         for other in swarms[1:]:
             message = await anext(aiter(other))
-            assert (message.peer.legacy_id, message.data) == (swarms[0].id, b"to all")
+            assert (message.peer.key, message.data) == (swarms[0].key, b"to all")
     finally:
         for swarm in swarms:
             await swarm.destroy()
@@ -84,7 +85,6 @@ async def test_a_departure_is_noticed() -> None:
     one, other = setowire.Swarm(quiet()), setowire.Swarm(quiet())
     there, back = await pair(one, other)
     gone, closed = Next(one, "disconnect"), Next(there, "close")
-    await until(lambda: recognised(back), "recognising the peer")
     await other.destroy()
     assert await gone() == there.id
     await closed()
@@ -103,7 +103,6 @@ async def test_closing_a_peer() -> None:
     async with setowire.Swarm(quiet()) as one, setowire.Swarm(quiet()) as other:
         there, back = await pair(one, other)
         gone = [Next(one, "disconnect"), Next(other, "disconnect")]
-        await until(lambda: recognised(there), "recognising the peer")
         there.close()
         assert [await gone[0](), await gone[1]()] == [there.id, back.id]
 
@@ -266,7 +265,7 @@ async def test_the_peer_cache_goes_out_and_in() -> None:
             known = Next(late, "connection")
             await late.join(bytes(32))
             assert (await known()).source == "cache"
-            assert (await again()).legacy_id == late.id
+            assert (await again()).key == late.key
 
 
 @asyncio_test

@@ -151,7 +151,7 @@ async def test_a_cancelled_connect_waits_for_its_end(made: list[FakeNative]) -> 
         (native,) = made
         connecting = asyncio.create_task(swarm.connect("10.0.0.1:1", timeout=3))
         await until(lambda: native.named("connect"))
-        (_, _, timeout, tag) = native.named("connect")[0]
+        (_, _, timeout, tag, _) = native.named("connect")[0]
         assert timeout == 3
         connecting.cancel()
         await until(lambda: native.named("cancel"))

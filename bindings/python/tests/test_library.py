@@ -13,7 +13,7 @@ import pytest
 
 import setowire
 from conftest import ROOT, child_environment
-from setowire import _native, _records, errors
+from setowire import _handle, _native, _records, errors
 
 HEADER = (ROOT / "include" / "setowire.h").read_text()
 CODE = re.sub(r"/\*.*?\*/|//[^\n]*", "", HEADER, flags=re.S)
@@ -105,7 +105,10 @@ def test_numbers_of_errors_and_events_are_those_of_the_header() -> None:
     ours = {name: getattr(_records, name) for name in kinds}
     assert kinds == ours
     assert numbers["ABI_VERSION"] == _native.ABI_VERSION
-    assert numbers["MESSAGE_CLEAR"] == _records.MESSAGE_CLEAR
+    for name in ("MESSAGE_CLEAR", "MESSAGE_BROADCAST", "STREAM_RESET"):
+        assert numbers[name] == getattr(_records, name)
+    for name in ("END_NONE", "END_FINISHED", "END_RESET"):
+        assert numbers[name] == getattr(_handle, name)
 
 
 def test_names_of_errors_are_those_of_the_library() -> None:

@@ -27,8 +27,14 @@ def record(
     return (header + data).ljust(length, b"\0")
 
 
+def broadcast(author: bytes, data: bytes) -> bytes:
+    length = (72 + len(data) + 7) // 8 * 8
+    header = struct.pack("<IHHQQQiI", length, _records.MESSAGE, _records.MESSAGE_BROADCAST, 2, 7, 9, 0, len(data))
+    return (header + author + data).ljust(length, b"\0")
+
+
 def parse(raw: bytes) -> list[_records.Record]:
-    return list(_records.parse(memoryview(raw)))
+    return _records.parse(raw)
 
 
 def test_header_is_forty_bytes_without_padding() -> None:
@@ -54,6 +60,11 @@ def test_every_kind() -> None:
             record(_records.OP_DONE, subject=5, tag=101),
             record(_records.PEERS, b'[{"id":"00"}]'),
             record(_records.LOST, b'{"messages":2,"total":5}'),
+            record(_records.DATAGRAM, b"\0\xff", subject=7),
+            record(_records.STREAM, subject=8, tag=7),
+            record(_records.STREAM_READABLE, subject=8),
+            record(_records.STREAM_WRITABLE, subject=8),
+            record(_records.STREAM_CLOSED, subject=8, flags=_records.STREAM_RESET, tag=77),
             record(_records.DISCONNECTION, text, subject=7, code=-5),
             record(_records.CLOSED, b"done", seq=2**64 - 1),
         ]
@@ -69,6 +80,11 @@ def test_every_kind() -> None:
         (_records.OP_DONE, 5, 101, 0, ""),
         (_records.PEERS, 0, 0, 0, [{"id": "00"}]),
         (_records.LOST, 0, 0, 0, {"messages": 2, "total": 5}),
+        (_records.DATAGRAM, 7, 0, 0, b"\0\xff"),
+        (_records.STREAM, 8, 7, 0, ""),
+        (_records.STREAM_READABLE, 8, 0, 0, ""),
+        (_records.STREAM_WRITABLE, 8, 0, 0, ""),
+        (_records.STREAM_CLOSED, 8, 77, 0, ""),
         (_records.DISCONNECTION, 7, 0, -5, info),
         (_records.CLOSED, 0, 0, 0, "done"),
     ]
@@ -81,11 +97,11 @@ def test_unknown_kinds_and_longer_records_are_skipped_by_their_length() -> None:
     assert [one.data for one in parse(raw)] == [b"a", b"b"]
 
 
-def test_message_data_does_not_share_the_buffer() -> None:
-    raw = bytearray(record(_records.MESSAGE, b"before"))
-    (one,) = _records.parse(memoryview(raw))
-    raw[40:46] = b"after!"
-    assert one.data == b"before"
+@pytest.mark.parametrize("author", [bytes(range(32)), bytes(32)], ids=["signed", "not signed"])
+def test_the_author_of_a_broadcast_stands_before_its_data(author: bytes) -> None:
+    (one,) = parse(broadcast(author, b"hi"))
+    assert (one.data, one.tag, one.subject) == (b"hi", 9, 7)
+    assert one.author == (author if any(author) else None)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +117,10 @@ def test_message_data_does_not_share_the_buffer() -> None:
         record(_records.CONNECTION, b"[]"),
         record(_records.CONNECTION, b"{"),
         record(_records.PEERS, b"\xff"),
+        broadcast(bytes(32), b"x" * 8)[:36] + struct.pack("<I", 9) + bytes(40),
+        record(_records.MESSAGE, b"", flags=_records.MESSAGE_BROADCAST),
     ],
-    ids=["short", "cut", "zero length", "odd length", "data over", "length over", "data wraps", "type", "json", "utf8"],
+    ids=["short", "cut", "zero length", "odd length", "data over", "length over", "data wraps", "type", "json", "utf8", "author over", "no author"],
 )
 def test_a_record_that_cannot_be_is_an_error(raw: bytes) -> None:
     with pytest.raises(InternalError, match="disagree"):

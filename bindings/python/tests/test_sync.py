@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 import setowire
-from conftest import DEADLINE, local, quiet, recognised
+from conftest import DEADLINE, local, quiet
 from setowire import events, sync
 
 E = TypeVar("E")
@@ -27,17 +27,12 @@ def next_of(swarm: sync.Swarm, kind: type[E]) -> E:
     raise AssertionError(f"no {kind.__name__}")
 
 
-def wait_recognised(swarm: sync.Swarm, peer: sync.Peer) -> None:
-    while not recognised(peer):
-        next_of(swarm, events.Update)
-
-
 def test_two_swarms_meet_by_topic_and_talk(topic: bytes) -> None:
     with sync.Swarm(local()) as one, sync.Swarm(local()) as other:
         one.join(topic)
         other.join(topic)
         there, back = next_of(one, events.Connection).peer, next_of(other, events.Connection).peer
-        assert (there.legacy_id, back.legacy_id) == (other.id, one.id)
+        assert (there.key, back.key) == (other.key, one.key)
         there.send(b"question", timeout=DEADLINE)
         message = next_of(other, events.Message)
         assert (message.peer, message.data, message.clear) == (back, b"question", False)
@@ -50,8 +45,7 @@ def test_connect_what_happened_meanwhile_and_the_end() -> None:
         peer = one.connect(f"127.0.0.1:{other.port}")
         assert peer.source == "connect" and one.peers == [peer] and one.size == 1
         assert isinstance(one.poll(0), events.Connection), "the event of the connection was not kept"
-        assert next_of(other, events.Connection).peer.legacy_id == one.id
-        wait_recognised(other, other.peers[0])
+        assert next_of(other, events.Connection).peer.key == one.key
         other.peers[0].close()
         assert next_of(one, events.Disconnection).peer is peer
         assert not peer.connected and one.size == 0
@@ -89,7 +83,6 @@ def test_listeners_are_called_by_poll() -> None:
         peer = one.connect(f"127.0.0.1:{other.port}")
         next_of(other, events.Connection)
         next_of(one, events.Message)
-        wait_recognised(other, other.peers[0])
         other.destroy()
         next_of(one, events.Disconnection)
         assert seen == [b"welcome", peer.id]

@@ -263,7 +263,7 @@ impl Flow {
                 Happened::Opened(number) => (number, StreamChange::Opened),
                 Happened::Readable(number) => (number, StreamChange::Readable),
                 Happened::Writable(number) => (number, StreamChange::Writable),
-                Happened::Closed(number, reset) => (number, StreamChange::Closed { reset }),
+                Happened::Closed(number, reset) => (number, StreamChange::Closed { reset, lost: false }),
             };
             if matches!(change, StreamChange::Closed { .. }) {
                 shared.owners.remove(&StreamId(number));
@@ -281,7 +281,7 @@ impl Flow {
             let stream = StreamId(number);
             shared.owners.remove(&stream);
             if let Some(peer) = peer {
-                let change = StreamChange::Closed { reset: None };
+                let change = StreamChange::Closed { reset: None, lost: true };
                 shared.out.events.push_back(SessionEvent::Stream { peer, stream, change });
             }
         }
