@@ -45,24 +45,27 @@ async def peer_main(name: str, topic: bytes) -> None:
     async with setowire.Swarm(lan_interfaces=loopback(), bind="127.0.0.1:0") as swarm:
 
         def on_connection(peer: setowire.Peer) -> None:
-            tell("met", id=peer.id, source=peer.source, session=f"{peer.session} ({peer.security})")
+            tell("met", id=peer.id, source=peer.source)
             peer.write(f"hello from {name}".encode())
 
-        def on_data(data: bytes, peer: setowire.Peer) -> None:
-            tell("got", id=peer.id, text=data.decode())
+        def on_message(message: setowire.Message) -> None:
+            # What is sent to all is passed on: its author is not always the peer that it came from.
+            sender = message.author.hex()[:16] if message.author else message.peer.id
+            tell("got", id=sender, text=message.data.decode())
 
         swarm.on("connection", on_connection)
-        swarm.on("data", on_data)
+        swarm.on("message", on_message)
         swarm.on("disconnect", lambda peer_id: tell("lost", id=peer_id))
         await swarm.join(topic)
-        tell("joined", id=swarm.id[:16], port=swarm.port)
+        tell("joined", ids=[swarm.key.hex()[:16], swarm.id[:16]], port=swarm.port)
         while command := (await commands.readline()).decode().strip():
             if command == "broadcast":
                 tell("sent", peers=swarm.broadcast(f"news from {name}".encode()))
             elif command == "measure":
                 while any(peer.rtt is None for peer in swarm.peers):
                     await asyncio.sleep(0.02)
-                tell("measured", rtt={peer.id: peer.rtt for peer in swarm.peers})
+                sessions = {peer.id: f"{peer.session} ({peer.security})" for peer in swarm.peers}
+                tell("measured", rtt={peer.id: peer.rtt for peer in swarm.peers}, sessions=sessions)
     tell("left")
 
 
@@ -117,7 +120,7 @@ class Show:
             event = {"name": name, **json.loads(line)}
             async with self.changed:
                 if event["event"] == "joined":
-                    self.names[event["id"]] = name
+                    self.names.update(dict.fromkeys(event["ids"], name))
                 self.events.append(event)
                 self.changed.notify_all()
 
@@ -198,14 +201,15 @@ class Show:
     def table(self, met: dict[tuple[str, str], dict[str, Any]], joined: dict[str, dict[str, Any]]) -> None:
         """Who met whom. The time counts from when the second of the two joined until both knew."""
         rtt = {(e["name"], self.names[peer]): ms for e in self.found("measured") for peer, ms in e["rtt"].items()}
+        sessions = {(e["name"], self.names[peer]): s for e in self.found("measured") for peer, s in e["sessions"].items()}
         print()
-        print(self.screen.bold("  who met whom    found by                  after   session            round trip"))
+        print(self.screen.bold("  who met whom    found by                  after   session               round trip"))
         for one, other in combinations(NAMES, 2):
             sides = met[one, other], met[other, one]
             after = 1000 * (max(s["at"] for s in sides) - max(joined[one]["at"], joined[other]["at"]))
             found = self.source(one, other, sides[0]["source"], sides[1]["source"])
             trip = min(rtt[one, other], rtt[other, one])
-            print(f"  {one:>4} - {other:<7}  {found:<23} {max(after, 0):>5.0f} ms   {sides[0]['session']:<17} {trip:>7.2f} ms")
+            print(f"  {one:>4} - {other:<7}  {found:<23} {max(after, 0):>5.0f} ms   {sessions[one, other]:<20} {trip:>7.2f} ms")
         print(self.screen.paint("2", "  after: from when the second of the two had joined until both knew"))
         print()
 

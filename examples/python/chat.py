@@ -132,7 +132,8 @@ async def main() -> None:
         lines = lines_of_stdin()
         while chat.command(await lines.get()):
             pass
-        swarm.broadcast(chat.message("LEAVE"))
+        for peer in swarm.peers:  # not a broadcast: who gets it is to know whose connection it is about
+            peer.write(chat.message("LEAVE"))
 
 
 if __name__ == "__main__":

@@ -113,6 +113,7 @@ class PeerDetails(ctypes.Structure):
         ("is_explicit", c_bool),
         ("suite", c_uint8),
         ("reserved", c_uint8 * 3),
+        ("datagrams_dropped", c_uint64),
     ]
 
 

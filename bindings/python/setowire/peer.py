@@ -27,6 +27,8 @@ class PeerStats:
     buffered: int
     #: Share of our probes that were not answered lately, 0 to 1.
     loss: float
+    #: Its datagrams that were dropped here because nobody read them in time.
+    datagrams_dropped: int
 
 
 class PeerBase(Emitter):
@@ -125,6 +127,7 @@ class PeerBase(Emitter):
             info.messages_received,
             info.buffered,
             info.loss_permille / 1000,
+            info.datagrams_dropped,
         )
 
     def write(self, data: Data) -> bool:

@@ -38,30 +38,30 @@ def test_two_drivers_talk(tmp_path: Path) -> None:
         met = one.event("connection")
         assert met == {
             "ev": "connection",
-            "peer": there["id"][:16],
+            "peer": there["key"][:16],
             "address": "127.0.0.1",
             "port": there["port"],
-            "session": "p2p-v12",
+            "session": "setowire/13",
         }
-        other.event("connection", peer=ready["id"][:16])
+        other.event("connection", peer=ready["key"][:16])
 
-        for peer in (there["id"], there["id"][:16], there["id"][:6]):
+        for peer in (there["key"], there["key"][:16], there["key"][:6]):
             assert one.ask("write", "wrote", peer=peer, hex="6869")["ok"] is True
         got = other.event("data")
         digest = hashlib.sha256(b"hi").hexdigest()
-        assert got == {"ev": "data", "peer": ready["id"][:16], "len": 2, "sha256": digest, "hex": "6869"}
+        assert got == {"ev": "data", "peer": ready["key"][:16], "len": 2, "sha256": digest, "hex": "6869"}
 
         assert other.ask("broadcast", "broadcasted", hex="ff")["sent"] == 1
         one.event("data", hex="ff")
 
         (peer,) = one.ask("peers", "peers")["peers"]
-        assert peer["id"] == there["id"][:16] and peer["port"] == there["port"] and peer["address"] == "127.0.0.1"
+        assert peer["id"] == there["key"][:16] and peer["port"] == there["port"] and peer["address"] == "127.0.0.1"
         assert set(peer) == {"id", "address", "port", "rtt", "mesh", "open"} and peer["open"] is True
         info = one.ask("info", "info")
         assert {**info, "ev": "", "req": 0} == {**ready, "ev": "", "req": 0}
 
         assert other.ask("destroy", "destroyed")
-        one.event("disconnect", peer=there["id"][:16])
+        one.event("disconnect", peer=there["key"][:16])
         assert other.end() == 0
         assert one.end() == 0, "closing stdin ends it"
         one.event("destroyed")
@@ -72,7 +72,7 @@ def test_dial(tmp_path: Path) -> None:
         start(one, lan=False)
         there = start(other, lan=False)
         assert one.ask("dial", "dialing", ip="127.0.0.1", port=there["port"])["port"] == there["port"]
-        one.event("connection", peer=there["id"][:16])
+        one.event("connection", peer=there["key"][:16])
         assert (one.end(), other.end()) == (0, 0)
 
 

@@ -89,7 +89,7 @@ def test_the_demo() -> None:
     outputs = [run.communicate(timeout=4 * DEADLINE) for run in runs]
     for run, (shown, said) in zip(runs, outputs):
         assert (run.returncode, said) == (0, ""), shown + said
-        row = r"^ +(\w+) - (\w+) +lan, heard by (\1|\2|both) +\d+ ms   p2p-v12 \(legacy\) +\d+\.\d\d ms$"
+        row = r"^ +(\w+) - (\w+) +lan, heard by (\1|\2|both) +\d+ ms   setowire/13 \(tls1\.3\) +\d+\.\d\d ms$"
         pairs = {frozenset(match[:2]) for match in re.findall(row, shown, flags=re.M)}
         assert len(pairs) == 10, shown
         for part in ("everybody has met", "each has greeted each", "4 of 4 received it", "eve has left", "done"):

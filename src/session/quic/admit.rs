@@ -186,9 +186,9 @@ impl Quic {
             true => link.paths.as_ref().map_or_else(Vec::new, |paths| paths.confirmed()),
             false => Vec::new(),
         };
-        let waited = link.buffered();
+        let counted = std::mem::take(&mut link.counted);
         let unsent = link.end_flow(env.now.mono, peer, &mut lend!(self, env));
-        self.recount(waited, 0, env.out);
+        self.recount(counted, 0, env.out);
         self.tags.retain(|_, owner| *owner != index);
         if key == Some(own_key) && self.mirrors.len() < MIRRORS {
             self.mirrors.insert(label, env.now.mono + SELF_MET_LIFE);

@@ -35,7 +35,11 @@ impl Quic {
         }
         match flow.push(data, tag) {
             Ok(()) => {
-                self.buffered = all.saturating_sub(before).saturating_add(flow.buffered());
+                let more = flow.buffered().saturating_sub(before);
+                self.buffered = all.saturating_add(more);
+                if let Some(link) = self.link(index) {
+                    link.counted = link.counted.saturating_add(more);
+                }
                 self.mark(index);
                 Ok(())
             }

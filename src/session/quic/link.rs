@@ -80,6 +80,8 @@ pub struct Link {
     /// It is among those that are asked for datagrams.
     pub sends: bool,
     pub bytes_sent: u64,
+    /// Its part of the bytes that wait for all peers, as last counted.
+    pub counted: usize,
     flow: Option<Flow>,
     opened: Option<Instant>,
     stage: Stage,
@@ -127,6 +129,7 @@ impl Link {
             paths: None,
             sends: false,
             bytes_sent: 0,
+            counted: 0,
             flow: None,
             opened: None,
             stage: Stage::Setup(now + QUIC_SETUP_TIMEOUT),

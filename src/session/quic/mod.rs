@@ -300,9 +300,10 @@ impl Quic {
         let mut lent = Lent { topics: &self.topics, own: &self.own, v12: env.keys, rng: env.rng, now };
         link.work(now, &self.own_key, &mut lent, &mut self.endpoint, &mut progress);
         let before = self.reassembly.free();
-        let waited = link.buffered();
         link.run_flow(now, index, &mut lend!(self, env), &mut progress);
-        self.recount(waited, link.buffered(), env.out);
+        // Not what it was just now: acknowledgements came with the datagrams before.
+        let waits = link.buffered();
+        self.recount(std::mem::replace(&mut link.counted, waits), waits, env.out);
         if self.reassembly.free() > before {
             // Room came back: for whoever waits for it.
             let starved = self.links.iter().enumerate();
