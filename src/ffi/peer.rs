@@ -13,10 +13,12 @@ use super::types::{
     SETOWIRE_SOURCE_SEED, SETOWIRE_SUITE_AES_128_GCM, SETOWIRE_SUITE_CHACHA20_POLY1305,
 };
 use super::{setowire_peer_details, setowire_release_cb, setowire_swarm};
+use crate::config::limits::QUIC_COPY_BYTES;
 use crate::crypto::tls::Suite;
 use crate::error::Result;
 use crate::event::micros;
 use crate::node::{Family, PeerId, PeerInfo, Session, Source};
+use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 
 /// Queues a message to a peer. Messages to one peer leave in the order of the calls. Whether they arrive: see DELIVERY
@@ -108,7 +110,9 @@ unsafe fn send(swarm: *mut setowire_swarm, peer: u64, data: *const u8, len: usiz
     check_message(len)?;
     // SAFETY: the caller's promise.
     let data = unsafe { pointer::bytes(data, len, "data")? };
-    swarm.send(PeerId(peer), data.to_vec(), tag)?;
+    // A large one is not copied while the network thread waits.
+    let data = if len <= QUIC_COPY_BYTES { Cow::Borrowed(data) } else { Cow::Owned(data.to_vec()) };
+    swarm.send(PeerId(peer), data, tag)?;
     Ok(0)
 }
 

@@ -7,6 +7,7 @@ use crate::mesh::flood::content_id;
 use crate::node::api::*;
 use crate::node::topics::Name;
 use crate::path::reconnect::Whom;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -114,12 +115,16 @@ impl Node {
     }
 
     /// Sends a message to one peer. `tag` other than 0: an `OpDone` with it tells when the
-    /// message was sent or why not.
-    pub fn send(&mut self, now: Now, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
+    /// message was sent or why not. What is lent is copied.
+    pub fn send<'a>(&mut self, now: Now, peer: PeerId, data: impl Into<Cow<'a, [u8]>>, tag: u64) -> Result<()> {
         self.check_open()?;
+        let data = data.into();
         // A modern peer passes on no message that is for it alone.
         let content = (!self.quic.holds(peer) && self.may_come_back()).then(|| content_id(&data));
-        self.deliver_to(now, peer, data.into(), tag)?;
+        match data {
+            Cow::Borrowed(data) if self.quic.holds(peer) => self.quic.send_copy(peer, data, tag)?,
+            data => self.deliver_to(now, peer, data.into_owned().into(), tag)?,
+        }
         if let Some(content) = content {
             self.flood.sent(content, Some(peer), now.mono);
         }

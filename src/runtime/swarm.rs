@@ -17,6 +17,7 @@ use crate::runtime::shared::{IoStats, Shared};
 use crate::runtime::{clock, thread, udp};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -94,8 +95,9 @@ impl Swarm {
         self.change(|node, now| node.cancel(now, op))?
     }
 
-    /// Queues a message to one peer. `tag` other than 0: its completion comes as an event with this tag.
-    pub fn send(&self, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
+    /// Queues a message to one peer. `tag` other than 0: its completion comes as an event with this tag. What is lent is
+    /// copied under the node's lock.
+    pub fn send<'a>(&self, peer: PeerId, data: impl Into<Cow<'a, [u8]>>, tag: u64) -> Result<()> {
         if tag == 0 {
             return self.change(|node, now| node.send(now, peer, data, tag))?;
         }

@@ -22,6 +22,20 @@ impl Quic {
     /// Takes a message for one peer. `tag` other than 0 is reported when it arrived, or may not have.
     pub fn send(&mut self, peer: PeerId, data: Bytes, tag: u64) -> Result<()> {
         let len = data.len();
+        self.push(peer, len, |flow| flow.push(data, tag))
+    }
+
+    /// The same for a small one, of which a copy is taken.
+    pub fn send_copy(&mut self, peer: PeerId, data: &[u8], tag: u64) -> Result<()> {
+        self.push(peer, data.len(), |flow| flow.push_copy(data, tag))
+    }
+
+    fn push(
+        &mut self,
+        peer: PeerId,
+        len: usize,
+        push: impl FnOnce(&mut Flow) -> std::result::Result<(), PushError>,
+    ) -> Result<()> {
         let index = self.index_of(peer)?;
         let all = self.buffered;
         let (flow, _) = self.flow(index, peer)?;
@@ -33,7 +47,7 @@ impl Quic {
             let detail = format!("{all} bytes wait for all peers together; wait for the writable event");
             return Err(Error::new(Code::WouldBlock, detail));
         }
-        match flow.push(data, tag) {
+        match push(flow) {
             Ok(()) => {
                 let more = flow.buffered().saturating_sub(before);
                 self.buffered = all.saturating_add(more);

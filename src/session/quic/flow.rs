@@ -88,6 +88,13 @@ impl Flow {
         Ok(())
     }
 
+    /// Takes a copy of a message.
+    pub fn push_copy(&mut self, data: &[u8], tag: u64) -> Result<(), PushError> {
+        self.outbox.push_copy(data, tag)?;
+        self.moved.messages_sent += 1;
+        Ok(())
+    }
+
     /// Takes a mesh frame if there is room.
     pub fn push_mesh(&mut self, frame: Bytes) -> bool {
         self.mesh_out.push(frame)
