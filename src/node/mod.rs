@@ -299,6 +299,11 @@ impl Node {
         }
     }
 
+    /// `poll_output` or `poll_transmit` may have something, beside what the clock brings.
+    pub fn has_work(&self) -> bool {
+        self.quic.has_work() || !self.out.is_empty() || !self.session.transmits.is_empty()
+    }
+
     /// The room that was set is used up: modern sessions read nothing until there is more.
     pub fn is_held_back(&self) -> bool {
         !self.quic.has_room_for_events()

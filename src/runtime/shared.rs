@@ -78,11 +78,32 @@ impl Shared {
             self.changed.store(true, Ordering::Relaxed);
             call(node, now)
         });
+        self.ring();
+        result
+    }
+
+    /// The same for a call that seldom does, and never changes a deadline.
+    pub fn touch<T>(&self, call: impl FnOnce(&mut Node, Now) -> T) -> Result<T> {
+        let result = self.with_node(|node, now| {
+            let result = call(node, now);
+            let work = node.has_work();
+            if work {
+                self.changed.store(true, Ordering::Relaxed);
+            }
+            (result, work)
+        });
+        let (result, work) = result?;
+        if work {
+            self.ring();
+        }
+        Ok(result)
+    }
+
+    fn ring(&self) {
         // The lock was held in between, which orders the two.
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
             self.wake.notify_one();
         }
-        result
     }
 
     /// The thread begins to look what there is to do; under the node's lock.

@@ -137,7 +137,7 @@ impl Swarm {
     /// Hands up to `most` bytes of a stream to `take`. Nothing there: `WouldBlock`.
     pub fn read_stream(&self, stream: StreamId, most: usize, take: impl FnMut(Bytes)) -> Result<StreamRead> {
         let mut pieces = Vec::new();
-        let read = self.change(|node, _| node.read_stream(stream, most, |piece| pieces.push(piece)))??;
+        let read = self.shared.touch(|node, _| node.read_stream(stream, most, |piece| pieces.push(piece)))??;
         // Not under the lock: the network thread need not wait until all is copied.
         pieces.into_iter().for_each(take);
         Ok(read)

@@ -138,7 +138,12 @@ impl Quic {
 
     /// Hands up to `most` bytes of a stream to `take`.
     pub fn read_stream(&mut self, stream: StreamId, most: usize, take: impl FnMut(Bytes)) -> Result<StreamRead> {
-        let read = self.with_stream(stream, |streams, conn| streams.read(conn, stream.0, most, take))?;
+        let (index, flow, conn) = self.find_stream(stream)?;
+        let read = flow.streams.read(conn, stream.0, most, take)?;
+        // Most reads change nothing that the peer, or the application, is to be told of.
+        if read.due || read.end.is_some() {
+            self.mark(index);
+        }
         Ok(StreamRead {
             bytes: read.bytes,
             finished: read.end == Some(End::Finished),
@@ -159,12 +164,17 @@ impl Quic {
         stream: StreamId,
         call: impl FnOnce(&mut Streams, &mut Connection) -> Result<T>,
     ) -> Result<T> {
-        let gone = || Error::new(Code::NotFound, format!("stream: {} is no open stream", stream.0));
-        let index = self.owners.get(&stream).copied().ok_or_else(gone)?;
-        let (flow, conn) = self.link(index).and_then(Link::flow).ok_or_else(gone)?;
+        let (index, flow, conn) = self.find_stream(stream)?;
         let result = call(&mut flow.streams, conn)?;
         self.mark(index);
         Ok(result)
+    }
+
+    fn find_stream(&mut self, stream: StreamId) -> Result<(usize, &mut Flow, &mut Connection)> {
+        let gone = || Error::new(Code::NotFound, format!("stream: {} is no open stream", stream.0));
+        let index = self.owners.get(&stream).copied().ok_or_else(gone)?;
+        let (flow, conn) = self.link(index).and_then(Link::flow).ok_or_else(gone)?;
+        Ok((index, flow, conn))
     }
 
     fn flow(&mut self, index: usize, peer: PeerId) -> Result<(&mut Flow, &mut Connection)> {

@@ -55,6 +55,8 @@ pub struct Read {
     pub bytes: usize,
     /// Nothing follows.
     pub end: Option<End>,
+    /// QUIC has something to tell the peer: it may send more.
+    pub due: bool,
 }
 
 enum Sending {
@@ -264,30 +266,16 @@ impl Streams {
         connection: &mut Connection,
         number: Number,
         most: usize,
-        mut take: impl FnMut(Bytes),
+        take: impl FnMut(Bytes),
     ) -> Result<Read> {
         let stream = self.streams.get_mut(&number).ok_or_else(|| unknown(number))?;
         if matches!(stream.receiving, Receiving::Done) {
             return Err(closed("the peer's direction is done".to_owned()));
         }
-        let mut read = Read { bytes: 0, end: None };
-        while read.bytes < most {
-            let piece = match stream.next(connection, most.saturating_sub(read.bytes)) {
-                Next::Bytes(piece) => piece,
-                Next::Nothing => {
-                    stream.read_short = true;
-                    break;
-                }
-                Next::End(end) => {
-                    stream.receiving = Receiving::Done;
-                    read.end = Some(end);
-                    break;
-                }
-            };
-            read.bytes = read.bytes.saturating_add(piece.len());
-            take(piece);
-        }
+        let read = stream.take(connection, most, usize::MAX, take);
+        stream.read_short |= read.end.is_none() && read.bytes < most;
         if read.end.is_some() {
+            stream.receiving = Receiving::Done;
             self.forget_if_done(number);
         } else if read.bytes == 0 {
             return Err(would_block("nothing has arrived; STREAM_READABLE follows".to_owned()));
@@ -301,11 +289,13 @@ impl Streams {
         if !stream.read_short || matches!(stream.receiving, Receiving::Done) {
             return;
         }
-        match stream.next(connection, QUIC_GATHER_BYTES) {
+        let mut found = Bytes::new();
+        let read = stream.take(connection, QUIC_GATHER_BYTES, 1, |piece| found = piece);
+        match read.end {
+            Some(end) => stream.receiving = Receiving::Ended(end),
             // A repeat, or something behind a gap.
-            Next::Nothing => return,
-            Next::Bytes(bytes) => stream.found = bytes,
-            Next::End(end) => stream.receiving = Receiving::Ended(end),
+            None if found.is_empty() => return,
+            None => stream.found = found,
         }
         stream.read_short = false;
         self.happened.push_back(Happened::Readable(number));
@@ -479,32 +469,42 @@ impl Room {
     }
 }
 
-enum Next {
-    Bytes(Bytes),
-    Nothing,
-    End(End),
-}
-
 impl Stream {
-    /// The next piece of the peer's direction, of at most `most` bytes.
-    fn next(&mut self, connection: &mut Connection, most: usize) -> Next {
+    /// Takes bytes of the peer's direction, at most `most` and in at most `pieces` pieces.
+    fn take(&mut self, connection: &mut Connection, most: usize, pieces: usize, mut take: impl FnMut(Bytes)) -> Read {
+        let mut read = Read { bytes: 0, end: None, due: false };
         if !self.found.is_empty() {
-            return Next::Bytes(self.found.split_to(most.min(self.found.len())));
+            let piece = self.found.split_to(most.min(self.found.len()));
+            read.bytes = piece.len();
+            take(piece);
+        }
+        if read.bytes == most {
+            return read;
         }
         if let Receiving::Ended(end) = self.receiving {
-            return Next::End(end);
+            return Read { end: Some(end), ..read };
         }
         let mut stream = connection.recv_stream(self.id);
-        let Ok(mut chunks) = stream.read(true) else { return Next::End(End::Finished) };
-        match chunks.next(most) {
-            Ok(Some(chunk)) => Next::Bytes(chunk.bytes),
-            Ok(None) => Next::End(End::Finished),
-            Err(ReadError::Blocked) => Next::Nothing,
-            Err(ReadError::Reset(code)) => {
-                self.reset = Some(code.into_inner());
-                Next::End(End::Reset(code.into_inner()))
+        let Ok(mut chunks) = stream.read(true) else { return Read { end: Some(End::Finished), ..read } };
+        for _ in 0..pieces {
+            match chunks.next(most.saturating_sub(read.bytes)) {
+                Ok(Some(chunk)) => {
+                    read.bytes = read.bytes.saturating_add(chunk.bytes.len());
+                    take(chunk.bytes);
+                }
+                Ok(None) => read.end = Some(End::Finished),
+                Err(ReadError::Blocked) => break,
+                Err(ReadError::Reset(code)) => {
+                    self.reset = Some(code.into_inner());
+                    read.end = Some(End::Reset(code.into_inner()));
+                }
+            }
+            if read.end.is_some() || read.bytes == most {
+                break;
             }
         }
+        read.due = chunks.finalize().should_transmit();
+        read
     }
 }
 
