@@ -7,7 +7,7 @@
 //! again causes challenges, bounded, and never moves data; a challenge costs its sender as many bytes as
 //! we answer; challenges to addresses that never answered pass the dial budget; memory is bounded.
 //!
-//! The connection is *doubted* when it sends and hears nothing, when our addresses change, or when the address in use does
+//! The connection is *doubted* when what it sends is not acknowledged, when our addresses change, or when the address in use does
 //! not answer. Then all addresses are asked until one answers (a *search*). A datagram from an address that is not in use
 //! only *contests* it: both are asked, and the one in use stays if it answers.
 
@@ -82,7 +82,7 @@ pub struct Paths {
     here: bool,
     /// What QUIC measures.
     rtt: Option<Duration>,
-    /// Since when something waits for an answer of the peer.
+    /// Since when something waits to be acknowledged.
     waiting: Option<Instant>,
     /// The last datagrams that left while that was in doubt, newest last.
     kept: VecDeque<Vec<u8>>,
@@ -178,26 +178,27 @@ impl Paths {
         self.contest(addr, now);
     }
 
-    /// QUIC took in a packet that is authentic and came from the address in use, or acknowledges something new; the last
-    /// `datagram_from` told where from. What comes from elsewhere says nothing of the address in use. `rtt` is the present
-    /// estimate.
-    pub fn progress(&mut self, rtt: Duration, now: Instant) {
+    /// QUIC took in a packet that is authentic; the last `datagram_from` told where from. What comes from elsewhere says
+    /// nothing of the address in use, and only what is acknowledged says that we are heard there. `rtt` is the present estimate.
+    pub fn progress(&mut self, rtt: Duration, acknowledged: bool, now: Instant) {
         if self.here {
             let went_on = now.saturating_duration_since(self.current.heard) < self.silence();
             self.run = if went_on { self.run.saturating_add(1) } else { 1 };
             self.current.heard = now;
             self.current.fits_in(rtt);
-            self.kept.clear();
+            if acknowledged {
+                self.kept.clear();
+                (self.waiting, self.fruitless) = (None, 0);
+            }
         }
         (self.rtt, self.active) = (Some(rtt), now);
-        (self.waiting, self.fruitless) = (None, 0);
     }
 
     /// A datagram left that the peer has to acknowledge: from now on silence means something. Of several that leave at
     /// one time, the first will do.
     pub fn sending(&mut self, datagram: &[u8], now: Instant) {
         self.active = now;
-        let since = (*self.waiting.get_or_insert(now)).max(self.current.heard);
+        let since = *self.waiting.get_or_insert(now);
         let doubted = self.current.asked.is_some() || now.saturating_duration_since(since) >= self.silence() / 2;
         if doubted && datagram.len() <= WHOLE_DATAGRAM_BYTES {
             self.kept.push_back(datagram.to_vec());
@@ -303,7 +304,7 @@ impl Paths {
     /// From when on the connection counts as silent.
     fn silent_at(&self) -> Option<Instant> {
         let silence = self.silence().saturating_mul(1 << self.fruitless);
-        self.waiting.map(|waiting| waiting.max(self.current.heard) + silence)
+        self.waiting.map(|waiting| waiting + silence)
     }
 
     /// When to ask the address in use: a little before that, so that its time is over when others answer.
@@ -374,7 +375,9 @@ impl Paths {
         }
         if is_current {
             self.kept.clear();
+            // We are heard there: the wait begins anew, and longer.
             self.fruitless = (self.fruitless + u32::from(self.waiting.is_some())).min(PATH_SILENCE_DOUBLINGS);
+            self.waiting = self.waiting.map(|_| now);
             self.search = self.search.filter(|since| answered.at < *since);
         }
         self.choose(now, out);

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Taken for the round trip of an address where none was measured.
 const UNKNOWN_RTT: Duration = Duration::from_millis(100);
 
-/// How long nothing may be heard while we send. `rtt` is that of QUIC.
+/// How long nothing may be acknowledged while we send. `rtt` is that of QUIC.
 pub(super) fn silence(current: &Path, rtt: Option<Duration>) -> Duration {
     let rtt = current.rtt.max(rtt).unwrap_or_default();
     rtt.saturating_mul(3).clamp(PATH_SILENCE_MIN, PATH_SILENCE_MAX)
@@ -34,9 +34,9 @@ pub(super) fn leave_at(
     fastest(others, asked)?;
     let rtt = current.rtt.max(rtt).unwrap_or(UNKNOWN_RTT);
     let patience = (rtt.saturating_mul(3) / 2 + PATH_PATIENCE).min(PATH_PATIENCE_MAX);
-    let one = asked.max(current.heard) + patience;
-    let two = one + Duration::from_millis(PATH_STEPS_MS[0]);
-    Some(silent_at.map_or(two, |silent_at| two.min(one.max(silent_at))))
+    let two = asked.max(current.heard) + patience + Duration::from_millis(PATH_STEPS_MS[0]);
+    // What still comes from there is no sign that we are heard.
+    Some(silent_at.map_or(two, |silent_at| two.min(silent_at.max(asked + patience))))
 }
 
 /// Of the addresses that answered since a time, the fastest.
@@ -90,7 +90,8 @@ mod tests {
         assert_eq!(leave(&current, 100, 0), Some(MS * 170));
         assert_eq!(leave(&current, 9_000, 0), Some(MS * 500));
         current.heard = start + MS * 50;
-        assert_eq!(leave(&current, 0, 0), Some(MS * 130));
+        assert_eq!(leave(&current, 0, 9_000), Some(MS * 230));
+        assert_eq!(leave(&current, 0, 0), Some(MS * 80), "we hear, and are not heard");
         current.asked = Some(start + MS * 11);
         assert_eq!(leave(&current, 0, 0), None, "the other did not answer since");
     }

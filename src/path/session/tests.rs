@@ -126,7 +126,7 @@ impl Bed {
         self.paths.sending(b"data", self.now);
         if let Some(rtt) = self.answers.get(&current).copied() {
             self.paths.datagram_from(current, self.now);
-            self.paths.progress(rtt, self.now);
+            self.paths.progress(rtt, true, self.now);
         }
     }
 
@@ -217,6 +217,19 @@ fn a_busy_connection_compares_every_five_seconds_if_there_is_something_to_compar
 }
 
 #[test]
+fn who_hears_and_is_not_heard_goes_elsewhere() {
+    let mut bed = Bed::with(&[(2, 40)]);
+    bed.answers.remove(&at(1));
+    for _ in 0..20 {
+        bed.run(MS * 20);
+        bed.paths.sending(b"data", bed.now);
+        bed.paths.datagram_from(at(1), bed.now);
+        bed.paths.progress(MS * 40, false, bed.now);
+    }
+    assert_eq!(bed.paths.current(), at(2));
+}
+
+#[test]
 fn an_answer_that_was_late_does_not_make_an_address_slow() {
     let mut bed = Bed::with(&[(2, 2_000)]);
     bed.busy = true;
@@ -235,7 +248,7 @@ fn after_a_transfer_one_question_asks_whether_the_path_lives() {
     let mut bed = Bed::new();
     for n in 0..20 {
         bed.now += MS * 20;
-        bed.paths.progress(MS * 40, bed.now);
+        bed.paths.progress(MS * 40, true, bed.now);
         if n < 6 {
             assert_eq!(bed.paths.poll_deadline(), None, "a message is no transfer");
         }
@@ -461,7 +474,7 @@ fn an_answer_counts_once_in_time_and_from_where_was_asked() {
 #[test]
 fn what_left_in_doubt_is_sent_again_on_the_new_path() {
     let mut bed = Bed::with(&[(2, 40)]);
-    bed.paths.progress(MS * 40, bed.now);
+    bed.paths.progress(MS * 40, true, bed.now);
     bed.answers.remove(&at(1));
     for (ms, data) in [(0, "lost"), (30, "lost too"), (150, "first probe"), (20, "second"), (30, "third")] {
         bed.run(MS * ms);

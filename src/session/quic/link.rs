@@ -102,8 +102,6 @@ struct Heard {
     data: u64,
     /// Frames of ours that the peer has to acknowledge.
     asked: u64,
-    /// Where the last datagram came from.
-    from: SocketAddr,
     at: Instant,
     keep_alives: usize,
 }
@@ -137,7 +135,7 @@ impl Link {
             control_begun: false,
             control_pause: None,
             life_by: None,
-            heard: Heard { received: 0, acks: 0, data: 0, asked: 0, from: label, at: now, keep_alives: 0 },
+            heard: Heard { received: 0, acks: 0, data: 0, asked: 0, at: now, keep_alives: 0 },
         }
     }
 
@@ -147,7 +145,6 @@ impl Link {
 
     /// A datagram under one of its connection ids came from there. It need not be authentic.
     pub fn heard_from(&mut self, from: SocketAddr, now: Instant) {
-        self.heard.from = from;
         if let Some(paths) = &mut self.paths {
             paths.datagram_from(from, now);
         }
@@ -531,11 +528,9 @@ impl Link {
         if std::mem::replace(&mut self.heard.received, received) != received {
             self.heard.at = now;
             self.life_by = None;
-            // An acknowledgement tells of the path that we send on, anything else of the one it came by.
             let acknowledged = std::mem::replace(&mut self.heard.acks, rx.acks) != rx.acks;
-            if let Some(paths) = self.paths.as_mut().filter(|paths| acknowledged || paths.current() == self.heard.from)
-            {
-                paths.progress(rtt, now);
+            if let Some(paths) = &mut self.paths {
+                paths.progress(rtt, acknowledged, now);
             }
         }
         if std::mem::replace(&mut self.heard.data, data) != data {
