@@ -257,7 +257,7 @@ impl Paths {
                 }
             }
             Some(since) if self.waiting.is_none() && now >= since + PATH_SEARCH_LIFE => {
-                self.search = None;
+                (self.search, self.run) = (None, 0);
                 self.current.forget_challenges();
             }
             Some(_) => {}
