@@ -95,7 +95,7 @@ fn open<'a>(packets: impl Iterator<Item = &'a Packet>, keys: &Keys) -> Vec<Optio
         expected = expected.max(opened.number + 1);
         Some(opened.payload)
     };
-    packets.map(|packet| read(packet)).collect()
+    packets.map(&mut read).collect()
 }
 
 impl ClientHello {

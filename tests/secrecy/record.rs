@@ -154,7 +154,9 @@ impl Pair {
         let due = self.nodes.iter().filter_map(Node::poll_deadline).map(|at| at.saturating_duration_since(self.start));
         let next = due.chain(self.flying.front().map(|(at, ..)| *at)).fold(until, Duration::min);
         self.at = self.at.max(next);
-        while let Some((_, to, bytes)) = self.flying.pop_front_if(|(at, ..)| *at <= self.at) {
+        while self.flying.front().is_some_and(|(at, ..)| *at <= self.at)
+            && let Some((_, to, bytes)) = self.flying.pop_front()
+        {
             let now = self.now();
             self.nodes[to].handle_datagrams(now, Datagrams::one(Via::Main, addr(1 - to), &bytes));
             self.drain();

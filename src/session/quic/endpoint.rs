@@ -80,6 +80,8 @@ impl Endpoint {
         config
             .cid_generator(move || Box::new(Cids { rng: ChaCha20Rng::from_seed(cid_seed), made: made.clone() }))
             .rng_seed(Some(endpoint_seed))
+            // Not the drafts, which quinn-proto speaks too.
+            .supported_versions(vec![1])
             .grease_quic_bit(false);
         // The limit is one that QUIC allows.
         let _ = config.max_udp_payload_size(QUIC_PACKET_BYTES);

@@ -15,6 +15,7 @@ use crate::config::limits::{
 };
 use crate::crypto::identity::{LegacyId, V12Keys, legacy_id};
 use crate::crypto::legacy::{legacy_fits, legacy_proof};
+use crate::crypto::mac::equal;
 use crate::crypto::topic::{Role, TopicKey};
 use crate::wire::v13::control::{self, Control, Hello, Tag, VERSION};
 use rand_chacha::ChaCha20Rng;
@@ -22,6 +23,7 @@ use rand_chacha::rand_core::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
+use zeroize::Zeroizing;
 
 /// Fewest tags in a TOPICS, so that few topics look like none.
 const FEWEST_TAGS: usize = 4;
@@ -49,10 +51,9 @@ pub struct Own {
 }
 
 /// Keying material of this session that both sides have and nobody else.
-#[derive(Clone, Copy)]
 pub struct Bindings {
-    pub topic: [u8; 32],
-    pub legacy: [u8; 32],
+    pub topic: Zeroizing<[u8; 32]>,
+    pub legacy: Zeroizing<[u8; 32]>,
 }
 
 /// What a call may use.
@@ -88,6 +89,7 @@ pub struct Exchange {
     received: Vec<u8>,
     send: Vec<u8>,
     budget: Bucket,
+    behind: bool,
     theirs: Option<Hello>,
     shared: BTreeSet<TopicNo>,
     /// Topics of the TOPICS on its way: the tag shown, and the one that would confirm it.
@@ -115,6 +117,7 @@ impl Exchange {
             received: Vec::new(),
             send: Vec::new(),
             budget: Bucket::new(CONTROL_BURST_BYTES, CONTROL_BYTES_PER_SECOND, now),
+            behind: false,
             theirs: None,
             shared: BTreeSet::new(),
             showing: None,
@@ -146,15 +149,22 @@ impl Exchange {
         }
     }
 
-    /// Bytes of the control stream, in order, no more at a time than `allowance` said.
+    /// Bytes of the control stream, in order, no more at a time than `allowance` said; none when it `is_behind`.
     pub fn receive(&mut self, bytes: &[u8], lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
         self.budget.take(u32::try_from(bytes.len()).unwrap_or(u32::MAX), lent.now);
         self.received.extend_from_slice(bytes);
         let mut received = std::mem::take(&mut self.received);
         let mut taken = 0;
+        self.behind = false;
         while let Some(rest) = received.get(taken..) {
             let next = control::next(rest).map_err(|e| Reason::protocol(format!("control stream: {e}")))?;
             let Some((frame, used)) = next else { break };
+            // Two bytes are enough to make us compute codes for all topics.
+            let costly = matches!(frame, Control::Topics(_) | Control::Ask | Control::Left(_));
+            if costly && !self.budget.take(CONTROL_TOPICS_COST, lent.now) {
+                self.behind = true;
+                break;
+            }
             taken += used;
             self.frame(frame, lent, told)?;
         }
@@ -166,8 +176,14 @@ impl Exchange {
     /// How many bytes of the stream may be taken now; none: not before the time that is returned.
     pub fn allowance(&mut self, now: Instant) -> Result<usize, Instant> {
         const STEP: u32 = 4_096;
+        const { assert!(CONTROL_TOPICS_COST <= STEP, "a frame that waits can be paid for when more may be taken") };
         let at = self.budget.ready_at(STEP, now);
         if at <= now { Ok(STEP as usize) } else { Err(at) }
+    }
+
+    /// Frames that came wait until what they cost may be spent.
+    pub fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// What is to be written to the stream.
@@ -280,15 +296,15 @@ impl Exchange {
 
     /// Acceptor: answers for the topics that match, and for nothing else.
     fn topics(&mut self, tags: &[[u8; 32]], lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
-        self.budget.take(CONTROL_TOPICS_COST, lent.now);
-        let shown: BTreeSet<&[u8; 32]> = tags.iter().collect();
+        // Who guesses may try often on one connection: the time we take must not tell how near a guess was.
+        let shown = |proof: &Tag| tags.iter().fold(false, |found, tag| found | equal(tag, proof));
         let (mut answer, before) = (Vec::new(), self.shared.len());
         for (no, joined) in lent.topics {
             let own = joined.key.proof(Role::Acceptor, &self.bindings.topic);
-            if shown.contains(&own) {
+            if shown(&own) {
                 return Err(Reason::new(Close::BadProof, "a topic proof of our own role came back"));
             }
-            if shown.contains(&joined.key.proof(Role::Dialler, &self.bindings.topic)) {
+            if shown(&joined.key.proof(Role::Dialler, &self.bindings.topic)) {
                 self.shared.insert(*no);
                 answer.push(own);
             }
@@ -348,9 +364,9 @@ impl Exchange {
 
     fn theirs_left(&mut self, tags: &[[u8; 32]], lent: &Lent<'_>, told: &mut Vec<Told>) {
         let tags: BTreeSet<&[u8; 32]> = tags.iter().collect();
-        let (role, binding, before) = (self.role.other(), self.bindings.topic, self.shared.len());
+        let (role, binding, before) = (self.role.other(), &self.bindings.topic, self.shared.len());
         self.shared
-            .retain(|no| !lent.topics.get(no).is_some_and(|joined| tags.contains(&joined.key.proof(role, &binding))));
+            .retain(|no| !lent.topics.get(no).is_some_and(|joined| tags.contains(&joined.key.proof(role, binding))));
         if self.shared.len() < before {
             told.push(Told::Shared);
         }

@@ -429,7 +429,7 @@ impl Link {
         let export = |what| {
             tls::exporter(&self.conn, what).ok_or_else(|| Reason::protocol("the handshake gives no keying material"))
         };
-        let bindings = Bindings { topic: *export(Export::Topic)?, legacy: *export(Export::Legacy)? };
+        let bindings = Bindings { topic: export(Export::Topic)?, legacy: export(Export::Legacy)? };
         let (dialler, acceptor) = (export(Export::PathDialler)?, export(Export::PathAcceptor)?);
         let keys = match self.role {
             Role::Dialler => PathKeys::new(*dialler, *acceptor),
@@ -474,6 +474,10 @@ impl Link {
                     break;
                 }
             };
+            if exchange.is_behind() {
+                exchange.receive(&[], lent, told)?;
+                continue;
+            }
             let mut stream = self.conn.recv_stream(id);
             let Ok(mut chunks) = stream.read(true) else { return Err(Reason::protocol("the control stream is gone")) };
             let bytes = match chunks.next(most) {

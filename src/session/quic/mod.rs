@@ -27,6 +27,10 @@ mod transport;
 mod writer;
 
 #[cfg(test)]
+mod endpoint_tests;
+#[cfg(test)]
+mod exchange_tests;
+#[cfg(test)]
 mod messages_tests;
 #[cfg(test)]
 mod streams_tests;
