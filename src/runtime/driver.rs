@@ -147,7 +147,7 @@ impl Driver {
                 let count = socket.recv(&mut self.received, now);
                 taken = taken.saturating_add(count);
                 if count > 0 {
-                    deliver(&self.shared, &self.received);
+                    deliver(&self.shared, &mut self.received);
                 }
             }
             if let Some(lan) = &mut self.lan {
@@ -359,7 +359,7 @@ fn rest(shared: &Shared) -> Option<Option<Instant>> {
 }
 
 /// Gives the node what came from a main socket. The lock is free between two runs, for handle calls that wait.
-fn deliver(shared: &Shared, received: &Received) {
+fn deliver(shared: &Shared, received: &mut Received) {
     for (_, datagrams) in received.runs() {
         // A failed swarm takes nothing in; the turn ends it.
         let _ = shared.with_node(|node, now| node.handle_datagrams(now, datagrams));

@@ -14,6 +14,7 @@ mod driver;
 mod interfaces;
 mod lan;
 mod resolver;
+mod runs;
 mod shared;
 mod socket;
 mod sockopt;

@@ -11,9 +11,9 @@
 
 use crate::config::limits;
 use crate::node::{Datagrams, Transmit, Via};
+use crate::runtime::runs::{RUN_BYTES, Runs};
 use crate::runtime::shared::Io;
 use crate::runtime::sockopt;
-use bytes::BytesMut;
 use quinn_udp::{EcnCodepoint, RecvMeta, UdpSockRef, UdpSocketState};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSliceMut};
@@ -25,9 +25,6 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-
-/// Room for the largest datagram, and for the longest run that the kernel joins.
-const RECV_BUFFER: usize = 1 << 16;
 
 pub struct Socket {
     io: UdpSocket,
@@ -316,37 +313,34 @@ pub struct Received {
     storage: Vec<u8>,
     metas: [RecvMeta; limits::RECV_BATCH],
     filled: usize,
+    runs: Runs,
 }
 
 impl Received {
     pub fn new() -> Received {
         // Zeroed pages cost no memory until datagrams touch them.
-        let storage = vec![0; RECV_BUFFER.saturating_mul(limits::RECV_BATCH)];
-        Received { storage, metas: [RecvMeta::default(); limits::RECV_BATCH], filled: 0 }
+        let storage = vec![0; RUN_BYTES.saturating_mul(limits::RECV_BATCH)];
+        Received { storage, metas: [RecvMeta::default(); limits::RECV_BATCH], filled: 0, runs: Runs::default() }
     }
 
     /// The datagrams as the node takes them, in the runs that the kernel joined.
-    pub fn runs(&self) -> impl Iterator<Item = (&RecvMeta, Datagrams)> {
-        self.filled().map(|(meta, bytes)| {
+    pub fn runs(&mut self) -> impl Iterator<Item = (&RecvMeta, Datagrams)> {
+        let buffers = self.storage.chunks_exact(RUN_BYTES);
+        let filled = self.metas.iter().zip(buffers).take(self.filled);
+        filled.map(|(meta, buffer)| {
             let ecn = meta.ecn.map_or(0, |ecn| ecn as u8);
-            let bytes = BytesMut::from(bytes);
+            let bytes = self.runs.copy(buffer.get(..meta.len).unwrap_or_default());
             (meta, Datagrams { via: Via::Main, from: meta.addr, segment: meta.stride, ecn, bytes })
         })
     }
 
     /// The number of datagrams.
     fn count(&self) -> usize {
-        self.filled().map(|(meta, bytes)| bytes.len().div_ceil(meta.stride.max(1))).sum()
-    }
-
-    fn filled(&self) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
-        let buffers = self.storage.chunks_exact(RECV_BUFFER);
-        let filled = self.metas.iter().zip(buffers).take(self.filled);
-        filled.map(|(meta, buffer)| (meta, buffer.get(..meta.len).unwrap_or_default()))
+        self.metas.iter().take(self.filled).map(|meta| meta.len.div_ceil(meta.stride.max(1))).sum()
     }
 
     fn fill(&mut self, io: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {
-        let mut buffers = self.storage.chunks_exact_mut(RECV_BUFFER);
+        let mut buffers = self.storage.chunks_exact_mut(RUN_BYTES);
         let mut slices: [IoSliceMut<'_>; limits::RECV_BATCH] =
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
         self.filled = state.recv(UdpSockRef::from(io), &mut slices, &mut self.metas)?;
