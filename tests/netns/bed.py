@@ -50,7 +50,11 @@ class Program:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        #: What others call it: by its id of p2p-v12, and over a modern session by its key.
         self.id = ""
+        self.key = ""
+        #: What this one calls others, by program.
+        self._called: dict[Program, str] = {}
         self._requests = itertools.count(1)
 
     def _read(self) -> None:
@@ -85,7 +89,11 @@ class Program:
     def start(self, **fields: Any) -> Event:
         ready = self.ask("start", "ready", **{"seed": None, "topic": None, "storage": False, **fields})
         self.id = ready["id"][:16]
+        self.key = ready.get("key", "")[:16]
         return ready
+
+    def _is(self, other: Program, event: Event) -> bool:
+        return event["peer"] in (other.id, other.key)
 
     def find(self, wanted: Callable[[Event], bool]) -> list[tuple[float, Event]]:
         with self._changed:
@@ -106,13 +114,15 @@ class Program:
                 self._changed.wait(left)
 
     def connection(self, other: Program) -> tuple[float, Event]:
-        return self.wait(lambda e: e["ev"] == "connection" and e["peer"] == other.id, f"connection to {other.name}")
+        found = self.wait(lambda e: e["ev"] == "connection" and self._is(other, e), f"connection to {other.name}")
+        self._called[other] = found[1]["peer"]
+        return found
 
     def disconnect(self, other: Program) -> tuple[float, Event]:
-        return self.wait(lambda e: e["ev"] == "disconnect" and e["peer"] == other.id, f"disconnect of {other.name}")
+        return self.wait(lambda e: e["ev"] == "disconnect" and self._is(other, e), f"disconnect of {other.name}")
 
     def write(self, other: Program, data: bytes) -> None:
-        if not self.ask("write", "wrote", peer=other.id, hex=data.hex())["ok"]:
+        if not self.ask("write", "wrote", peer=self._called.get(other, other.id), hex=data.hex())["ok"]:
             raise AssertionError(f"{self.name}: {len(data)} bytes to {other.name} were refused\n{self.report()}")
 
     def got(self, data: bytes) -> Callable[[Event], bool]:
