@@ -240,11 +240,7 @@ impl Node {
         }
         if forward {
             self.offer_mesh(now, content, &data);
-            let others: Vec<PeerId> = self.v12.peers().into_iter().filter(|other| *other != peer).collect();
-            for other in others.into_iter().take(limits::FLOOD_DEGREE) {
-                // A neighbour that cannot take it is no failure of ours: floods are best effort.
-                let _ = self.with_v12(now, |v12, env| v12.send(env, other, data.to_vec(), 0));
-            }
+            self.forward(now, content, &data);
         }
         self.event(Event::Message { peer, data, clear, broadcast: None });
     }

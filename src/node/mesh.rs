@@ -212,6 +212,15 @@ impl Node {
         }
     }
 
+    /// A message of a v12 peer is news: our other v12 peers may lack it. After a while, because an old peer that hears it
+    /// from us first passes it on to its author too, who takes it for somebody else's.
+    pub(super) fn forward(&mut self, now: Now, content: ContentId, data: &Bytes) {
+        let load = Load { to: To::Old, content, data: data.clone() };
+        if !self.mesh.bridge.offer(now.mono, 0, load.clone()) {
+            self.carry(now, load);
+        }
+    }
+
     /// The public topics that have modern members among our peers.
     fn public_topics(&self) -> impl Iterator<Item = TopicTag> + '_ {
         let public = |no: &TopicNo| self.topics.name(*no).is_some_and(|name| !name.is_private());

@@ -164,14 +164,14 @@ class Driver:
         swarm.on("close", self.on_close)
         topic = topic_bytes(command)
         if topic is not None:
-            await swarm.join(topic)
+            await swarm.join(topic, secret=command.get("secret"))
         return "ready", self.description()
 
     async def cmd_join(self, command: Command) -> Answer:
         topic = topic_bytes(command)
         if topic is None:
             raise ValueError("join takes a topic or a name")
-        await self.started.join(topic)
+        await self.started.join(topic, secret=command.get("secret"))
         return "joined", {"topic_hash": hashlib.sha1(topic.hex().encode()).hexdigest()[:12]}
 
     async def cmd_leave(self, command: Command) -> Answer:
@@ -273,7 +273,7 @@ class Driver:
             print(f"driver: {address}: {failure}", file=sys.stderr)
 
     def on_connection(self, peer: setowire.Peer) -> None:
-        emit("connection", peer=peer.id, address=peer.address, port=peer.port, session=peer.session)
+        emit("connection", peer=peer.id, address=peer.address, port=peer.port, session=peer.session, topics=len(peer.topics))
 
     def on_data(self, data: bytes, peer: setowire.Peer) -> None:
         if not self.flow.receive(data):

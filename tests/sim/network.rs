@@ -216,7 +216,7 @@ impl Network {
 
     /// What becomes of a datagram that a place sends.
     pub fn send(&mut self, rng: &mut Rng, now: Time, origin: NodeId, sent: Sent) -> Vec<Packet> {
-        let Sent { via, to, bytes, .. } = sent;
+        let Sent { via, to, bytes, whole } = sent;
         let mut packets = Vec::new();
         if self.drops.is_some_and(|drops| drops(&bytes)) {
             return packets;
