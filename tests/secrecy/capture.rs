@@ -1,8 +1,8 @@
 //! One recorded QUIC connection: its packets, what everybody can read of them, and what opens with given secrets.
 
 use crate::frames::Content;
+use crate::network::Recorded;
 use crate::packets::{Keys, Packet, Space, Suite, split};
-use crate::record::Recorded;
 use crate::schedule::{Secret, hash};
 
 pub const CLIENT: usize = 0;

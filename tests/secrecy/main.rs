@@ -3,15 +3,17 @@
 //! Two nodes talk, a watcher records (`record`). A decryptor that shares no code with the library
 //! (`schedule`, `packets`, `frames`, `capture`) opens a v12 session with the two seeds (`v12`) and a modern one
 //! with its key log, but not the modern one with all that the seeds give (`modern`, `stolen`); it
-//! would open one whose key exchange used long-term keys (`weak`). The tests of modern
-//! sessions need the feature `key-log`; without it they are built and run as a program of their own.
+//! would open one whose key exchange used long-term keys (`weak`). And what somebody reaches who ends all
+//! connections himself, with a key of his own (`middle`). The tests of `modern` need the feature `key-log`; without it they are built and run as a program of their own.
 
 #![cfg_attr(not(feature = "key-log"), allow(dead_code, reason = "some of it only serves tests that need the key log"))]
 
 mod capture;
 mod frames;
+mod middle;
 #[cfg(feature = "key-log")]
 mod modern;
+mod network;
 mod packets;
 mod record;
 mod schedule;

@@ -2,8 +2,9 @@
 
 use crate::capture::{CLIENT, Capture, SERVER};
 use crate::frames::Content;
+use crate::network::Recorded;
 use crate::packets::{Space, Suite};
-use crate::record::{CANARIES, Pair, Recorded, SEEDS, TOPIC, said};
+use crate::record::{CANARIES, Pair, SEEDS, TOPIC, said};
 use crate::schedule::Secret;
 use crate::stolen::{attack, candidates};
 use setowire::config::Cipher;
@@ -100,14 +101,14 @@ fn nothing_is_in_clear(record: &[Recorded], contents: &[Content; 2]) {
 
 fn with_its_key_log(cipher: Cipher, suite: Suite) {
     let pair = talk(cipher, &SIZES);
-    let capture = Capture::of(&pair.record);
+    let capture = Capture::of(pair.record());
     assert_eq!(capture.server.suite, suite);
-    nothing_is_in_clear(&pair.record, &opens_with_the_key_log(&capture, &SIZES));
+    nothing_is_in_clear(pair.record(), &opens_with_the_key_log(&capture, &SIZES));
 }
 
 fn not_with_the_seeds(cipher: Cipher, suite: Suite) {
     let pair = talk(cipher, &SIZES[..5]);
-    let capture = Capture::of(&pair.record);
+    let capture = Capture::of(pair.record());
     assert_eq!(capture.server.suite, suite);
     opens_with_the_key_log(&capture, &SIZES[..5]);
 
@@ -149,7 +150,7 @@ fn two_sessions_of_the_same_seeds_have_nothing_in_common() {
     let mut seen = HashSet::new();
     for _ in 0..2 {
         let pair = Pair::connected(Cipher::ChaCha20, true);
-        let capture = Capture::of(&pair.record);
+        let capture = Capture::of(pair.record());
         let log = key_log::secrets(&capture.client.random).expect("the session is in the key log");
         assert_eq!(log.len(), 5, "two for the handshake, two for data, one for the exporter: {:?}", log.keys());
         for secret in log.into_values().chain([capture.client.share.to_vec(), capture.server.share.to_vec()]) {

@@ -2,7 +2,8 @@
 //!
 //! Its keys follow from the two long-term keys alone. The decryptor is written from docs/protocol.md.
 
-use crate::record::{CANARIES, Pair, Recorded, SEEDS, said};
+use crate::network::Recorded;
+use crate::record::{CANARIES, Pair, SEEDS, said};
 use crate::schedule::hash;
 use crate::stolen::{agree, legacy_private, public};
 use hkdf::Hkdf;
@@ -43,8 +44,8 @@ fn a_recorded_v12_session_opens_with_the_two_seeds() {
         pair.send(side, said(side, 200));
     }
     for (side, canary) in CANARIES.into_iter().enumerate() {
-        assert!(decrypt(&pair.record, &SEEDS, side).contains(&said(side, 200)), "the canary of {side}");
+        assert!(decrypt(pair.record(), &SEEDS, side).contains(&said(side, 200)), "the canary of {side}");
         let in_clear = |recorded: &Recorded| recorded.bytes.windows(canary.len()).any(|w| w == canary.as_bytes());
-        assert!(!pair.record.iter().any(in_clear), "without the seeds it cannot be read");
+        assert!(!pair.record().iter().any(in_clear), "without the seeds it cannot be read");
     }
 }

@@ -5,7 +5,8 @@
 //! the right places and would notice such a mistake.
 
 use crate::capture::{Capture, SERVER};
-use crate::record::{CANARIES, Recorded, SEEDS, TOPIC};
+use crate::network::Recorded;
+use crate::record::{CANARIES, SEEDS, TOPIC};
 use crate::schedule::Secret;
 use crate::stolen::{agree, attack, candidates, legacy_private, public};
 use bytes::BytesMut;
