@@ -53,6 +53,13 @@ pub enum PathEvent {
     TagGone([u8; 8]),
 }
 
+/// By what an address that is not in use shows itself.
+#[derive(Clone, Copy)]
+enum By {
+    Probe,
+    Datagram,
+}
+
 /// What calls leave behind.
 #[derive(Debug, Default)]
 pub struct PathOut {
@@ -175,7 +182,7 @@ impl Paths {
     /// A QUIC datagram with a connection id of ours came from there; anybody may have sent it.
     pub fn datagram_from(&mut self, addr: SocketAddr, now: Instant) {
         self.here = addr == self.current.at;
-        self.contest(addr, now);
+        self.contest(addr, By::Datagram, now);
     }
 
     /// QUIC took in a packet that is authentic; the last `datagram_from` told where from. What comes from elsewhere says
@@ -224,7 +231,7 @@ impl Paths {
             Step::Challenge if !self.answers.take(1, now) => {}
             Step::Challenge => {
                 out.datagrams.push((from, self.prober.answer(probe).to_vec()));
-                self.contest(from, now);
+                self.contest(from, By::Probe, now);
             }
             Step::Answer => self.handle_answer(from, probe, now, out),
         }
@@ -328,18 +335,20 @@ impl Paths {
         }
     }
 
-    /// Something came from an address; if it is not the one in use, both are asked.
-    fn contest(&mut self, addr: SocketAddr, now: Instant) {
+    /// Something came from an address; if it is not the one in use, both are asked. A peer that probes its back-ups
+    /// does not keep us from noticing when it begins to use one.
+    fn contest(&mut self, addr: SocketAddr, by: By, now: Instant) {
         if addr == self.current.at {
             return;
         }
         match self.others.iter_mut().find(|path| path.at == addr) {
             Some(path) => {
                 path.heard = now;
-                if path.contested.is_some_and(|at| now.saturating_duration_since(at) < PATH_CONTEST_PERIOD) {
+                let last = &mut path.contested[by as usize];
+                if last.is_some_and(|at| now.saturating_duration_since(at) < PATH_CONTEST_PERIOD) {
                     return;
                 }
-                path.contested = Some(now);
+                *last = Some(now);
                 if path.is_confirmed() {
                     path.want(now);
                 } else if path.is_quiet() {
@@ -366,7 +375,7 @@ impl Paths {
         let was_confirmed = path.as_ref().is_some_and(|path| path.is_confirmed());
         let Some(answered) = path.and_then(|path| path.answer(probe, now)) else {
             // Late, sent again, or from elsewhere than where we asked.
-            return self.contest(from, now);
+            return self.contest(from, By::Probe, now);
         };
         self.prober.answered(&answered.challenge);
         if !was_confirmed {
@@ -412,7 +421,7 @@ impl Paths {
 
     fn insert(&mut self, addr: SocketAddr, proof: Proof, now: Instant) {
         let mut path = Path::new(addr, proof, now);
-        path.contested = (proof == Proof::Seen).then_some(now);
+        path.contested = [(proof == Proof::Seen).then_some(now); 2];
         path.want(now);
         self.others.push(path);
     }

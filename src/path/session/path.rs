@@ -63,8 +63,8 @@ pub(super) struct Path {
     pub asked: Option<Instant>,
     /// Challenges since then, or since it was last begun anew.
     pub unanswered: u32,
-    /// When it was last weighed against the address in use because something came from it.
-    pub contested: Option<Instant>,
+    /// When it was last weighed against the address in use because a probe, or a datagram, came from it.
+    pub contested: [Option<Instant>; 2],
     since: Instant,
     wanted: Option<Instant>,
     sent: Option<Instant>,
@@ -87,7 +87,7 @@ impl Path {
             answered: None,
             asked: None,
             unanswered: 0,
-            contested: None,
+            contested: [None; 2],
             since: now,
             wanted: None,
             sent: None,

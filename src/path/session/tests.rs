@@ -217,6 +217,17 @@ fn a_busy_connection_compares_every_five_seconds_if_there_is_something_to_compar
 }
 
 #[test]
+fn a_peer_that_asks_about_its_back_up_and_then_sends_from_there_is_followed() {
+    let mut bed = Bed::with(&[(2, 10)]);
+    bed.challenged_from(at(2));
+    bed.run(MS * 200);
+    bed.answers.remove(&at(1));
+    bed.paths.datagram_from(at(2), bed.now);
+    bed.run(MS * 250);
+    assert_eq!(bed.paths.current(), at(2));
+}
+
+#[test]
 fn who_hears_and_is_not_heard_goes_elsewhere() {
     let mut bed = Bed::with(&[(2, 40)]);
     bed.answers.remove(&at(1));
