@@ -159,8 +159,9 @@ class Driver:
         swarm = self.swarm = setowire.Swarm(options)
         self.ip = local_address(command.get("lan_interfaces"))
         swarm.on("connection", self.on_connection)
-        swarm.on("data", self.on_data)
-        swarm.on("disconnect", lambda peer_id: emit("disconnect", peer=peer_id))
+        swarm.on("message", self.on_message)
+        swarm.on("datagram", lambda data, peer: emit("datagram", peer=peer.id, **content(data)))
+        swarm.on("stream", self.on_stream)
         swarm.on("close", self.on_close)
         topic = topic_bytes(command)
         if topic is not None:
@@ -183,12 +184,23 @@ class Driver:
 
     async def cmd_dial(self, command: Command) -> Answer:
         ip, port = command["ip"], int(command["port"])
-        self.spawn(self.dial(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"))
+        self.spawn(self.dial(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}", command.get("key")))
         return "dialing", {"ip": ip, "port": port}
 
     async def cmd_write(self, command: Command) -> Answer:
         sent = self.find(command["peer"]).write(bytes.fromhex(command["hex"]))
         return "wrote", {"peer": command["peer"], "ok": sent}
+
+    async def cmd_datagram(self, command: Command) -> Answer:
+        sent = self.find(command["peer"]).send_datagram(bytes.fromhex(command["hex"]))
+        return "wrote", {"peer": command["peer"], "ok": sent}
+
+    async def cmd_stream(self, command: Command) -> Answer:
+        """Sends something on a stream of its own, reads what comes back."""
+        stream = await self.find(command["peer"]).open_stream()
+        stream.write(bytes.fromhex(command["hex"]))
+        stream.write_eof()
+        return "streamed", {"peer": command["peer"], **content(await stream.read())}
 
     async def cmd_broadcast(self, command: Command) -> Answer:
         return "broadcasted", {"sent": self.started.broadcast(bytes.fromhex(command["hex"]))}
@@ -266,18 +278,29 @@ class Driver:
                 return peer
         raise KeyError(f"no such peer: {name}")
 
-    async def dial(self, address: str) -> None:
+    async def dial(self, address: str, key: str | None) -> None:
         try:
-            await self.started.connect(address)
+            await self.started.connect(address, key=key)
         except setowire.SetowireError as failure:
-            print(f"driver: {address}: {failure}", file=sys.stderr)
+            emit("dial_failed", address=address, message=str(failure))
 
     def on_connection(self, peer: setowire.Peer) -> None:
         emit("connection", peer=peer.id, address=peer.address, port=peer.port, session=peer.session, topics=len(peer.topics))
+        peer.on("close", lambda: emit("disconnect", peer=peer.id, reason=peer.reason))
 
-    def on_data(self, data: bytes, peer: setowire.Peer) -> None:
-        if not self.flow.receive(data):
-            emit("data", peer=peer.id, **content(data))
+    def on_message(self, message: setowire.Message) -> None:
+        if not self.flow.receive(message.data):
+            signed = {"author": message.author.hex()} if message.author else {}
+            emit("data", peer=message.peer.id, **content(message.data), **signed)
+
+    async def on_stream(self, stream: setowire.Stream) -> None:
+        """Sends back what comes."""
+        async with stream:
+            data = await stream.read()
+            emit("stream", peer=stream.peer.id, **content(data))
+            stream.write(data)
+            stream.write_eof()
+            await stream.drain()
 
     def on_close(self) -> None:
         print("driver: the swarm is closed", file=sys.stderr)

@@ -276,6 +276,8 @@ class Peer:
 
     def _probe(self, data: bytes, address: Address) -> None:
         nonce = wire.probe_nonce(data, self.identity.key)
+        if self.settings.answer_any_probe and len(data) == 64:
+            nonce = data[2:18]
         if nonce is None or not self.settings.answer_probes:
             return
         if not self._acks.setdefault(address[0], Bucket(ACKS_AT_ONCE, ACKS_PER_SECOND)).take():
@@ -525,7 +527,7 @@ class Peer:
 
     async def cmd_open(self, command: Command) -> Answer:
         """A stream of any type: its first bytes."""
-        stream = self.find(command).open_stream(command["unidirectional"], payload(command))
+        stream = self.find(command).open_stream(command["unidirectional"], payload(command), command.get("ended", False))
         return "opened", {"stream": stream}
 
     async def cmd_update_keys(self, command: Command) -> Answer:

@@ -43,6 +43,7 @@ class Settings:
     echo_streams: bool = False
     hold: bool = False
     bad_cookies: bool = False
+    answer_any_probe: bool = False
     certificates: list[str] | None = None
     topics: list[str] | None = None
     shared: list[str] | None = None
@@ -92,6 +93,7 @@ class Session:
         self._incoming: dict[int, Incoming] = {}
         self._messages = wire.Frames(node.settings.max_message, typed=False, too_long=wire.TOO_LARGE)
         self._mesh = wire.Frames(wire.MESH_LIMIT)
+        self._answers: dict[int, bytearray] = {}  # what came on bidirectional streams of ours
         self._own: dict[int, int] = {}  # our unidirectional streams, by type
         self._asked: list[dict[bytes, Topic]] = []  # TOPICS without a SHARED
         self._topics_due = False
@@ -283,6 +285,12 @@ class Session:
             self._read_control()
             if ended:
                 raise Broken(wire.PROTOCOL, "the control stream ended")
+            return
+        if stream & 1 == self.role:
+            answer = self._answers.setdefault(stream, bytearray())
+            answer += data
+            if ended:
+                self.node.emit("stream", **self.name(), stream=stream, **content(bytes(answer)))
             return
         incoming = self._incoming.setdefault(stream, Incoming())
         incoming.data += data
@@ -537,9 +545,9 @@ class Session:
         self.quic.send_stream_data(0 if kind == wire.CONTROL else self._own_stream(kind), data)
         self.pump()
 
-    def open_stream(self, unidirectional: bool, data: bytes) -> int:
+    def open_stream(self, unidirectional: bool, data: bytes, ended: bool) -> int:
         stream: int = self.quic.get_next_available_stream_id(is_unidirectional=unidirectional)
-        self.quic.send_stream_data(stream, data)
+        self.quic.send_stream_data(stream, data, end_stream=ended)
         self.pump()
         return stream
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bed import Event, Lan, Program
-from v13 import ACCEPTOR, DIALLER, by_address, exchange, outcome
+from v13 import ACCEPTOR, DATAGRAMS, DIALLER, by_address, exchange, is_content, outcome, pattern
 
 TOPIC = hashlib.sha256(b"two hands").hexdigest()
 # The certificate of a seed as the protocol page has it; the same key with an extension, a long name and other dates, signed
@@ -40,7 +40,7 @@ ROLES = pytest.mark.parametrize("ours_dials", [True, False], ids=["ours dials", 
 
 
 def start_ours(peer: Program, **fields: Any) -> Event:
-    """Our peer without p2p-v12: its name is its key."""
+    """Our peer without p2p-v12, known by its key."""
     ready = peer.start(**{"topic": TOPIC, "legacy": False, "lan": False, **fields})
     peer.id = ready["key"][:16]
     return ready
@@ -104,7 +104,7 @@ def test_by_address(ours_dials: bool, cipher: str) -> None:
         other.start(topic=TOPIC, lan=False, cipher=cipher)
         connection = meet(ours, other, ours_dials)
         assert connection["cipher"] == ("CHACHA20_POLY1305_SHA256" if cipher == "chacha20" else "AES_128_GCM_SHA256")
-        exchange(ours, other)
+        exchange(ours, other, datagrams=DATAGRAMS)
 
 
 def test_ours_answers_an_initial_without_cookie_by_retry() -> None:
@@ -193,6 +193,9 @@ def test_link_to_the_legacy_identity(ours_dials: bool) -> None:
         other.start(topic=TOPIC, lan=False, legacy=True)
         meet(ours, other, ours_dials)
         assert other.wait(lambda e: e["ev"] == "legacy", "LEGACY_PROOF")[1]["id"] == ready["id"]
+        # The name of the peer stays what it was.
+        other.ask("close", "closing", peer=ours.id)
+        ours.disconnect(other)
 
 
 @ROLES
@@ -244,6 +247,23 @@ def test_closing(ours_dials: bool) -> None:
         ours.ask("close", "closing", peer=other.id)
         assert other.disconnect(ours)[1]["name"] == "CLOSED"
         ours.disconnect(other)
+
+
+@ROLES
+def test_why_the_other_closed(ours_dials: bool) -> None:
+    cases = [(0, "enough for today"), (0, ""), (10, "leaving"), (9, "too much"), (99, "a code of the future"), (0, "ü" * 100)]
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        for count, (code, reason) in enumerate(cases, 1):
+            dial(ours, other, ours_dials)
+            for peer in (ours, other):
+                peer.wait(lambda e: e["ev"] == "connection", "connection", count)
+            other.write(ours, bytes([count]))
+            other.ask("close", "closing", peer=ours.id, code=code, reason=reason)
+            ended = ours.wait(lambda e: e["ev"] == "disconnect", "the end", count)[1]
+            assert reason in ended["reason"] and ended["reason"], f"code {code}: {ended}"
+            if code in (0, 10):
+                ours.receive(bytes([count]))
 
 
 @ROLES
@@ -350,13 +370,77 @@ def test_dialling_oneself() -> None:
         assert outcome(other) == "SELF"
 
 
-def test_broadcasts_are_signed_by_their_author() -> None:
+@ROLES
+def test_broadcasts_are_signed_by_their_author(ours_dials: bool) -> None:
     with Lan(2, "4") as lan:
         ours, other = pair(lan)
-        meet(ours, other, False)
+        meet(ours, other, ours_dials)
         ours.ask("broadcast", "broadcasted", hex="b0b1")
         got = other.wait(lambda e: e["ev"] == "broadcast", "broadcast")[1]
         assert (got["author"], got["hops"], got["hex"]) == (ours.ask("info", "info")["key"], 0, "b0b1")
+        other.ask("broadcast", "broadcasted", hex="c0c1")
+        got = ours.wait(lambda e: e["ev"] == "data", "broadcast")[1]
+        assert (got["author"], got["hex"]) == (other.ask("info", "info")["key"], "c0c1")
+
+
+@ROLES
+def test_a_private_topic(ours_dials: bool) -> None:
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        lan.sh("deaf", "2" if ours_dials else "1")
+        start_ours(ours, lan=True, secret="5e" * 32)
+        other.start(topic=TOPIC, secret="5e" * 32)
+        ours.connection(other)
+        assert other.connection(ours)[1]["shared"] == [TOPIC + "+"]
+        exchange(ours, other, messages=(1_000,))
+
+
+def test_another_secret_is_another_topic() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = lan.ours(1), lan.independent(2)
+        start_ours(ours, secret="5e" * 32)
+        for fields in ({"secret": "5f" * 32}, {}):
+            other.start(topic=TOPIC, lan=False, **fields) if not other.id else other.ask("join", "joined", topic=TOPIC)
+            by_address(other, ours, explicit=False)
+            other.wait(lambda e: e.get("name") == "NO_TOPIC", "NO_TOPIC", 1 if fields else 2)
+        assert not ours.find(lambda e: e["ev"] == "connection")
+
+
+def test_ours_expects_a_key() -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        ready = other.ask("info", "info")
+        place = {"ip": ready["ip"], "port": ready["port"]}
+        ours.ask("dial", "dialing", **place, key="22" * 32)
+        ours.wait(lambda e: e["ev"] == "dial_failed", "the end of the dial")
+        assert not other.find(lambda e: e["ev"] in ("connection", "refused")), "its PROBE was for somebody else"
+        # The other answers any PROBE: then the handshake ends, before ours shows who it is.
+        other.ask("settings", "set", answer_any_probe=True)
+        ours.ask("dial", "dialing", **place, key="22" * 32)
+        refused = other.wait(lambda e: e["ev"] == "refused", "the end of the handshake")[1]
+        assert (refused["code"], refused["key"]) == (0x100 + 46, None), "alert certificate_unknown"
+        ours.wait(lambda e: e["ev"] == "dial_failed", "the end of the dial", 2)
+        ours.ask("dial", "dialing", **place, key=ready["key"])
+        ours.connection(other)
+
+
+@ROLES
+def test_application_streams(ours_dials: bool) -> None:
+    with Lan(2, "4") as lan:
+        ours, other = pair(lan)
+        other.ask("settings", "set", echo_streams=True)
+        meet(ours, other, ours_dials)
+        for size in (0, 1, 200_000):
+            data = pattern(size, "stream")
+            back = ours.ask("stream", "streamed", peer=other.id, hex=data.hex())
+            assert back["sha256"] == hashlib.sha256(data).hexdigest()
+            other.ask("open", "opened", peer=ours.id, unidirectional=False, ended=True, hex="01" + data.hex())
+            ours.wait(is_content("stream", data), "stream of the other")
+            other.wait(is_content("stream", data), "its echo")
+        other.ask("settings", "set", echo_streams=False)
+        refused = ours.ask("stream", "error", peer=other.id, hex="aa")
+        assert "Reset" in refused["message"] or "stopped" in refused["message"]
+        exchange(ours, other, messages=(1_000,))
 
 
 def test_ours_takes_a_retry() -> None:

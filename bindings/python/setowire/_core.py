@@ -216,9 +216,9 @@ class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
             return events.Update(self._described(record))
         if kind == _records.DISCONNECTION:
             peer = self._described(record)
-            peer.connected = False
-            del self._peers[record.subject]
             reason = str(data.get("reason", ""))
+            peer.connected, peer.reason = False, reason
+            del self._peers[record.subject]
             return events.Disconnection(peer, reason, error(record.code, reason) if record.code else None)
         if kind == _records.WRITABLE:
             peer = self._peers.get(record.subject)

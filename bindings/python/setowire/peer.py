@@ -47,6 +47,8 @@ class PeerBase(Emitter):
         #: The library's number for this connection; never used again for another.
         self.number: int = description["peer"]
         self.connected = True
+        #: Why it left, in words, once it has.
+        self.reason: str | None = None
         self._describe(description)
         #: 16 hexadecimal digits, of the key or, over p2p-v12, of the id on the old network. It stays the same while the peer
         #: is connected; who it is for good say `key` and `legacy_id`.
