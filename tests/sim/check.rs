@@ -215,10 +215,6 @@ impl Check {
     fn budget(&mut self, now: Time, node: NodeId, life: u32, to: SocketAddr, bytes: &[u8]) {
         let account = self.accounts.entry((node, life, to.ip())).or_default();
         let window = limits::DIAL_BUDGET_WINDOW;
-        account.sent.push_back((now, bytes.len()));
-        account.sent.retain(|(at, _)| *at + window > now);
-        account.got.retain(|(at, _)| *at + window * 2 > now);
-        account.ids.extend(id_given(bytes).map(<[u8]>::to_vec));
         let mut wrong = None;
         if bytes.first() == Some(&0xa1) {
             account.hellos.push_back(now);
@@ -227,16 +223,19 @@ impl Check {
                 wrong = Some(format!("{} HELLOs", account.hellos.len()));
             }
         }
-        let sum = |list: &VecDeque<(Time, usize)>| list.iter().map(|(_, len)| len).sum::<usize>();
-        let datagrams = limits::DIAL_BUDGET_DATAGRAMS as usize + account.got.len();
-        let octets = limits::DIAL_BUDGET_BYTES as usize + sum(&account.got);
-        if !account.proven && (account.sent.len() > datagrams || sum(&account.sent) > octets) {
-            wrong = Some(format!(
-                "{} datagrams, {} bytes in 10 s to an unproven address that sent {} bytes",
-                account.sent.len(),
-                sum(&account.sent),
-                sum(&account.got)
-            ));
+        if !account.proven {
+            account.sent.push_back((now, bytes.len()));
+            account.sent.retain(|(at, _)| *at + window > now);
+            account.got.retain(|(at, _)| *at + window * 2 > now);
+            account.ids.extend(id_given(bytes).map(<[u8]>::to_vec));
+            let sum = |list: &VecDeque<(Time, usize)>| list.iter().map(|(_, len)| len).sum::<usize>();
+            let (sent, got) = (sum(&account.sent), sum(&account.got));
+            let datagrams = limits::DIAL_BUDGET_DATAGRAMS as usize + account.got.len();
+            if account.sent.len() > datagrams || sent > limits::DIAL_BUDGET_BYTES as usize + got {
+                let count = account.sent.len();
+                let what = "to an unproven address that sent";
+                wrong = Some(format!("{count} datagrams, {sent} bytes in 10 s {what} {got} bytes"));
+            }
         }
         if let Some(wrong) = wrong {
             self.breach(format!("place {node} to {to} at {now:?}: {wrong}"));
@@ -251,14 +250,18 @@ impl Check {
         }
         let life = me.life;
         if packet.via == Via::Main {
+            let program = self.members.contains_key(&packet.origin);
             let account = self.accounts.entry((packet.to, life, packet.from.ip())).or_default();
-            account.got.push_back((packet.at, packet.bytes.len()));
-            // A frame that decrypts proves its sender even unasked; nobody here forges one.
-            let sealed = !data_frames(&packet.bytes).is_empty();
-            let kind = packet.bytes.first();
-            let answer = matches!(kind, Some(0x04 | 0xa2 | 0xa4 | 0xa5)) && !account.sent.is_empty();
-            let shown = account.ids.iter().any(|id| shows(&packet.bytes, id));
-            account.proven |= sealed || answer || shown;
+            if !account.proven {
+                account.got.push_back((packet.at, packet.bytes.len()));
+                // A frame that decrypts proves its sender even unasked; nobody here forges one.
+                let sealed = !data_frames(&packet.bytes).is_empty();
+                let kind = packet.bytes.first();
+                // The answers of modern peers hold what strangers cannot know.
+                let answer = matches!(kind, Some(0x04 | 0xa2)) || matches!(kind, Some(0xa4 | 0xa5)) && program;
+                let shown = account.ids.iter().any(|id| shows(&packet.bytes, id));
+                account.proven = sealed || answer && !account.sent.is_empty() || shown;
+            }
         }
         let Some(origin) = self.members.get(&packet.origin) else { return };
         let Some(last) = origin.last() else { return };
