@@ -152,6 +152,22 @@ impl Node {
         stats
     }
 
+    /// All that is kept for peers, by name, for tests of what is left when they are gone.
+    #[doc(hidden)]
+    pub fn held(&self) -> Vec<(&'static str, usize)> {
+        let mut held = self.quic.held();
+        let stats = self.stats();
+        held.extend([
+            ("v12 peers", self.v12.len()),
+            ("unconfirmed", stats.unconfirmed as usize),
+            ("hints", self.hints.len()),
+            ("upgrades", self.upgrades.len()),
+            ("operations", self.ops.len()),
+            ("mesh frames", self.mesh.waiting()),
+        ]);
+        held
+    }
+
     /// Begins the graceful end: what waits is sent, goodbyes leave, then `Event::Closed` is the last event.
     pub fn close(&mut self, now: Now) {
         if self.closing != Closing::Open {

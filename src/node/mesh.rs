@@ -71,6 +71,11 @@ impl Mesh {
         stats.mesh_bytes = kept.saturating_add(waiting).saturating_add(held) as u64;
     }
 
+    /// Frames and timers of peers that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.held.values().map(VecDeque::len).sum::<usize>() + self.until.len()
+    }
+
     fn tag(&self, no: TopicNo) -> Option<TopicTag> {
         self.topics.iter().find(|(_, other)| **other == no).map(|(tag, _)| *tag)
     }

@@ -116,7 +116,7 @@ impl Quic {
             // Ours is on its way, and both sides prefer it.
             return self.end_link(env, index, Reason::new(Close::Duplicate, Close::Duplicate.text()));
         }
-        if env.full {
+        if env.full || !self.parked.is_empty() {
             let reason =
                 Reason::new(Close::Refused, "no place: the limit of peers is reached, or events wait to be read");
             return self.end_link(env, index, reason);
@@ -187,7 +187,11 @@ impl Quic {
             false => Vec::new(),
         };
         let counted = std::mem::take(&mut link.counted);
+        // Its last words may be more than there is room for; what is put out here goes behind them.
+        let before = std::mem::take(&mut env.out.events);
+        let room = std::mem::replace(&mut self.room, usize::MAX);
         let unsent = link.end_flow(env.now.mono, peer, &mut lend!(self, env));
+        self.room = room;
         self.recount(counted, 0, env.out);
         self.tags.retain(|_, owner| *owner != index);
         if key == Some(own_key) && self.mirrors.len() < MIRRORS {
@@ -218,6 +222,8 @@ impl Quic {
                 _ => env.out.events.push_back(SessionEvent::DialDone { ops, result: Err((code, reason)) }),
             }
         }
+        self.parked.park(std::mem::replace(&mut env.out.events, before).into_iter());
+        self.parked.release(&mut self.room, &mut env.out.events);
     }
 
     /// Another connection with this key stays, or is about to: it answers these dials.

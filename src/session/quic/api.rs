@@ -8,7 +8,9 @@ use super::link::Link;
 use super::outbox::PushError;
 use super::streams::{End, Streams};
 use super::{Quic, TopicNo};
-use crate::config::limits::{CLOSE_DEADLINE, SEND_BUFFER_TOTAL_BYTES};
+use crate::config::limits::{
+    CLOSE_DEADLINE, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES, SEND_BUFFER_TOTAL_BYTES,
+};
 use crate::crypto::identity::WireId;
 use crate::error::{Code, Error, Result};
 use crate::node::api::{PeerId, PeerInfo, Stats, StreamId, StreamRead};
@@ -213,6 +215,8 @@ impl Quic {
         for index in self.indices() {
             self.end_link(env, index, Reason::new(Close::Going, "the swarm was closed"));
         }
+        // Nobody will make room any more.
+        self.room = usize::MAX;
         self.work(env);
     }
 
@@ -285,19 +289,29 @@ impl Quic {
         stats.peers += self.peers.len() as u64;
         stats.unconfirmed += pending as u64;
         stats.buffered_bytes += self.links.iter().flatten().map(|link| link.buffered() as u64).sum::<u64>();
-        stats.reassembly_bytes += (crate::config::limits::REASSEMBLY_TOTAL_BYTES - self.reassembly.free()) as u64;
+        stats.reassembly_bytes += (REASSEMBLY_TOTAL_BYTES - self.reassembly.free()) as u64;
     }
 
-    /// All that is kept for peers, for tests of what is left when they are gone: links, ids, tags, keys.
-    pub fn held(&self) -> [usize; 5] {
-        let links = self.links.iter().flatten().count();
+    /// All that is kept for peers, by name, for tests of what is left when they are gone.
+    pub fn held(&self) -> Vec<(&'static str, usize)> {
         let (connections, cids) = self.endpoint.held();
-        [
-            links,
-            connections,
-            cids,
-            self.tags.len(),
-            self.keys.len() + self.peers.len() + self.waiting.len() + self.legacies.len(),
+        vec![
+            ("links", self.links.iter().flatten().count()),
+            ("connections", connections),
+            ("connection ids", cids),
+            ("tags", self.tags.len()),
+            ("keys", self.keys.len()),
+            ("peers", self.peers.len()),
+            ("legacy ids", self.legacies.len()),
+            ("waiting dials", self.waiting.len()),
+            ("crowded", self.crowded.len()),
+            ("parked", self.parked.len()),
+            ("senders", self.sending.len()),
+            ("timers", self.timers.len()),
+            ("streams", self.owners.len()),
+            ("stream windows", QUIC_WINDOWS_TOTAL_BYTES - self.windows.free()),
+            ("buffered bytes", self.buffered),
+            ("reassembly bytes", REASSEMBLY_TOTAL_BYTES - self.reassembly.free()),
         ]
     }
 

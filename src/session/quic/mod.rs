@@ -21,6 +21,7 @@ mod incoming;
 mod link;
 mod mesh;
 mod outbox;
+mod parked;
 mod probing;
 mod streams;
 mod transport;
@@ -61,6 +62,7 @@ use endpoint::{Arrival, Endpoint};
 use exchange::{Lent, Own, Told};
 use flow::Shared;
 use link::{Dialled, Link, Progress};
+use parked::Parked;
 use probing::Probing;
 use quinn_proto::EcnCodepoint;
 use rand_chacha::ChaCha20Rng;
@@ -132,6 +134,7 @@ pub struct Quic {
     last_stream: u64,
     /// Bytes of events that the application's queue takes now.
     room: usize,
+    parked: Parked,
     accepting: bool,
 }
 
@@ -170,6 +173,7 @@ impl Quic {
             owners: BTreeMap::new(),
             last_stream: 0,
             room: usize::MAX,
+            parked: Parked::default(),
             accepting: true,
         })
     }
@@ -214,7 +218,7 @@ impl Quic {
             link.heard_from(from, env.now.mono);
         }
         let ecn = EcnCodepoint::from_bits(ecn);
-        let (links, may) = (&self.links, self.accepting && !env.full);
+        let (links, may) = (&self.links, self.accepting && !env.full && self.parked.is_empty());
         let room = || may && has_room(links, from.ip());
         match self.endpoint.receive(env.now, from, ecn, datagram, self.probing.cookies(), room) {
             Arrival::Event(handle, event) => {
@@ -292,6 +296,7 @@ impl Quic {
 
     /// Works off the links to which something happened.
     pub fn work(&mut self, env: &mut Env<'_>) {
+        self.parked.release(&mut self.room, &mut env.out.events);
         while let Some(index) = self.busy.pop_first() {
             self.work_one(env, index);
         }
@@ -396,7 +401,7 @@ impl Quic {
 
     /// There are links that `work` has to look at.
     pub fn has_work(&self) -> bool {
-        !self.busy.is_empty()
+        !self.busy.is_empty() || self.room > 0 && !self.parked.is_empty()
     }
 
     pub fn handle_timeout(&mut self, env: &mut Env<'_>) {
