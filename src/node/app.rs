@@ -158,7 +158,7 @@ impl Node {
         let mut held = self.quic.held();
         let stats = self.stats();
         held.extend([
-            ("v12 peers", self.v12.len()),
+            ("v12 peers", self.v12.count()),
             ("unconfirmed", stats.unconfirmed as usize),
             ("hints", self.hints.len()),
             ("upgrades", self.upgrades.len()),

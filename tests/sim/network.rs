@@ -244,7 +244,9 @@ impl Network {
     /// Whether the place a packet is for still holds the address it was sent to.
     pub fn arrive(&self, packet: &Packet) -> bool {
         let place = &self.places[packet.to];
-        place.up && (packet.via != Via::Main || place.port(&packet.dest) == Some(packet.dest.port()))
+        let dest = &packet.dest;
+        let there = place.port(dest) == Some(dest.port()) && (place.has(dest.ip()) || is_here(dest.ip()));
+        place.up && (packet.via != Via::Main || there)
     }
 
     /// Receivers of a datagram: place, socket there, source and destination address as it sees them.

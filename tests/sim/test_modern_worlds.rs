@@ -1,0 +1,70 @@
+//! Random worlds of modern sessions, one after another from a seed.
+//!
+//! `SETOWIRE_SIM_SEEDS=n` runs n worlds, the first 50 of 2 to 12 nodes, the others of 2 to 50;
+//! `SETOWIRE_SIM_SEED=s` runs one with its trace.
+
+use crate::modern::chaos::Chaos;
+use std::time::Duration;
+
+const WORLDS: u64 = 50;
+/// Tests that share the worlds, so that they use several cores.
+const SHARES: u64 = 4;
+
+/// One world, start to end; what its applications got.
+fn run(seed: u64) -> [u64; 7] {
+    let mut chaos = Chaos::new(seed, if seed < WORLDS { 12 } else { 50 });
+    let time = Duration::from_secs(if chaos.nodes().len() > 8 { 10 } else { 30 });
+    let until = chaos.world.now + time;
+    while chaos.world.now < until {
+        let pause = chaos.world.rng.below(300);
+        chaos.run(Duration::from_millis(pause));
+        chaos.act();
+    }
+    chaos.heal();
+    chaos.baseline();
+    chaos.counts()
+}
+
+fn share(part: u64) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("SETOWIRE_SIM_SEED") {
+        if seed % SHARES == part {
+            run(seed);
+        }
+        return;
+    }
+    let worlds = number("SETOWIRE_SIM_SEEDS").unwrap_or(WORLDS);
+    let (mut failed, mut sum) = (Vec::new(), [0; 7]);
+    for seed in (0..worlds).filter(|seed| seed % SHARES == part) {
+        match std::panic::catch_unwind(|| run(seed)) {
+            Ok(counts) => sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count),
+            Err(_) => {
+                println!("replay: SETOWIRE_SIM_SEED={seed} cargo test --test sim modern_{part} -- --nocapture");
+                failed.push(seed);
+            }
+        }
+    }
+    println!("messages, bytes, unsent tags, datagrams, streams finished, reset, stopped: {sum:?}");
+    assert!(failed.is_empty(), "worlds that failed: {failed:?}");
+    assert!(sum.iter().all(|count| *count > 0), "something never happened: {sum:?}");
+}
+
+#[test]
+fn modern_0() {
+    share(0);
+}
+
+#[test]
+fn modern_1() {
+    share(1);
+}
+
+#[test]
+fn modern_2() {
+    share(2);
+}
+
+#[test]
+fn modern_3() {
+    share(3);
+}
