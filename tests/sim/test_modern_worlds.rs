@@ -13,10 +13,10 @@ const SHARES: u64 = 4;
 /// One world, start to end; what its applications got.
 fn run(seed: u64) -> [u64; 7] {
     let mut chaos = Chaos::new(seed, if seed < WORLDS { 12 } else { 50 });
-    let time = Duration::from_secs(if chaos.nodes().len() > 8 { 10 } else { 30 });
+    let time = Duration::from_secs(if chaos.nodes().len() > 8 { 12 } else { 40 });
     let until = chaos.world.now + time;
     while chaos.world.now < until {
-        let pause = chaos.world.rng.below(300);
+        let pause = chaos.world.rng.below(250);
         chaos.run(Duration::from_millis(pause));
         chaos.act();
     }
@@ -46,7 +46,7 @@ fn share(part: u64) {
     }
     println!("messages, bytes, unsent tags, datagrams, streams finished, reset, stopped: {sum:?}");
     assert!(failed.is_empty(), "worlds that failed: {failed:?}");
-    assert!(sum.iter().all(|count| *count > 0), "something never happened: {sum:?}");
+    assert!(worlds < WORLDS || sum.iter().all(|count| *count > 0), "something never happened: {sum:?}");
 }
 
 #[test]

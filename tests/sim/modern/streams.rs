@@ -53,7 +53,7 @@ impl Streams {
         };
         self.next += 1;
         let reset_at = world.rng.chance(0.2).then(|| world.rng.below(total as u64 + 1) as usize);
-        let stop_at = if world.rng.chance(0.2) { world.rng.below(total as u64 + 1) as usize } else { usize::MAX };
+        let stop_at = if world.rng.chance(0.4) { world.rng.below(total as u64 + 1) as usize } else { usize::MAX };
         let stream = Stream {
             peer: side.peer,
             number: self.next,
