@@ -5,7 +5,7 @@ use crate::models::{CPP, JS, PY_010, RUST};
 use crate::network::Place;
 use crate::pair::*;
 use crate::world::World;
-use setowire::node::{Event, Session};
+use setowire::node::Event;
 use setowire::{Code, Config};
 
 #[test]
@@ -169,18 +169,5 @@ fn ours_lose_nothing_among_themselves() {
         let got = world.received(1, 0);
         assert!(unique(got.clone()) >= least, "{loss}: {} of 300", unique(got.clone()));
         assert_eq!(unique(got.clone()), got.len(), "{loss}: a copy was delivered");
-    }
-}
-
-/// What has arrived makes room, for one peer and for the sum over all of them.
-#[test]
-fn far_more_than_may_wait_for_all_peers_leaves_in_time() {
-    let mut world = two_of_ours(98, |place| place);
-    connected(&mut world, S * 30);
-    let modern = |w: &World| w.ours(0).peer(&w.wire_id(1)).is_some_and(|info| info.session == Session::Quic);
-    world.expect("a modern session", S * 30, modern);
-    for n in 0..100u8 {
-        world.write(0, 1, &vec![n; 1 << 20]).unwrap_or_else(|e| panic!("message {n}: {e}"));
-        world.expect("its arrival", S * 20, |w| w.ours(1).received.len() == usize::from(n) + 1);
     }
 }

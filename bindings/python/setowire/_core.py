@@ -248,6 +248,7 @@ class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
             elif record.kind == _records.STREAM_WRITABLE:
                 stream._on_writable()
             else:
+                del self._streams[record.subject]
                 stream._on_closed(record.code)
         return None
 

@@ -108,7 +108,7 @@ class StreamBase:
     def _on_closed(self, code: int) -> None:
         """The last event of this stream. A code: the peer went first."""
         if code:
-            self._lose(PeerClosedError(NOT_FOUND, "the peer left before the end of the stream"))
+            self._lose(PeerClosedError(NOT_FOUND, "the connection ended before the stream did"))
         self._over = True
 
     def _on_swarm_closed(self, failure: SetowireError) -> None:
@@ -171,7 +171,7 @@ class StreamBase:
         try:
             count, end, code = self._native.read_stream(self.number, buffer, most)
         except PeerClosedError:
-            self._unreadable = PeerClosedError(NOT_FOUND, "the peer left before the end of the stream")
+            self._unreadable = PeerClosedError(NOT_FOUND, "the connection ended before the stream did")
             raise copy.copy(self._unreadable) from None
         if end == END_FINISHED:
             self._ended = True

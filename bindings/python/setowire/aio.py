@@ -303,22 +303,19 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
             message = self._message(peer, record)
             self._emit(self, "message", message)
             listened = True
-        if self._inbox.readers or any(topic._inbox.readers for topic in self._topics.values()):
+        reading = self._inbox.readers or any(topic._inbox.readers for topic in self._topics.values())
+        if reading or not listened:
             message = message or self._message(peer, record)
-            self._store(message, [inbox for inbox in self._inboxes(message) if inbox.readers])
-        elif not listened:
-            message = self._message(peer, record)
-            self._store(message, self._inboxes(message))
+            broadcast = bool(record.flags & _records.MESSAGE_BROADCAST)
+            for inbox in self._inboxes(message, broadcast):
+                if inbox.readers or not reading:
+                    self._dropped += inbox.put(message)
 
-    def _store(self, message: Message, inboxes: Iterable[Inbox[Message]]) -> None:
-        for inbox in inboxes:
-            self._dropped += inbox.put(message)
-
-    def _inboxes(self, message: Message) -> list[Inbox[Message]]:
+    def _inboxes(self, message: Message, broadcast: bool) -> list[Inbox[Message]]:
         """Those that a message is for."""
         topics: Iterable[Topic]
-        if message.topic is not None:
-            topics = self._sessions_of(message.topic)
+        if broadcast:
+            topics = self._sessions_of(message.topic) if message.topic else ()  # it may have been left just now
         elif message.peer.key is None:
             topics = self._topics.values()  # over p2p-v12 nobody tells
         else:
