@@ -1,7 +1,7 @@
 //! HMAC-SHA256 over parts, its comparison in constant time, and HKDF made of it.
 //!
 //! Every tag and key of `setowire/13` outside TLS is one of these, whole or cut.
-//! What a peer sent is compared by `Mac::fits` or `equal`, so that the time it takes
+//! What a peer sent is compared by `Mac::fits` or `equal`, many tags by `topic::Shown`, so that the time it takes
 //! tells nothing. Nothing here can fail.
 
 use hkdf::hmac::{Hmac, KeyInit, Mac as _};

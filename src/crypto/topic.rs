@@ -7,6 +7,7 @@
 //! can be neither replayed on another connection nor reflected to its maker.
 
 use super::mac::{hkdf, hmac};
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// The secret of a topic; wiped when dropped.
@@ -68,9 +69,39 @@ impl TopicKey {
     }
 }
 
+/// Tags that somebody showed us. Who guesses may try often on one connection: he chooses what is in here, but not its
+/// order, so the time of a look-up does not tell how near he was.
+pub struct Shown {
+    blind: Zeroizing<[u8; 32]>,
+    codes: BTreeSet<[u8; 32]>,
+}
+
+impl Shown {
+    /// `blind` must be random and new.
+    pub fn new(blind: [u8; 32], tags: &[[u8; 32]]) -> Shown {
+        let codes = tags.iter().map(|tag| hmac(&blind, &[tag]).whole()).collect();
+        Shown { blind: Zeroizing::new(blind), codes }
+    }
+
+    /// Whether this one is among them.
+    pub fn holds(&self, tag: &[u8; 32]) -> bool {
+        self.codes.contains(&hmac(&self.blind, &[tag]).whole())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_shown_is_held_whatever_blinds_it() {
+        for blind in [[0; 32], [7; 32]] {
+            let shown = Shown::new(blind, &[[1; 32], [2; 32], [1; 32]]);
+            assert!(shown.holds(&[1; 32]) && shown.holds(&[2; 32]));
+            assert!(!shown.holds(&[3; 32]) && !shown.holds(&[0; 32]));
+            assert!(!Shown::new(blind, &[]).holds(&[0; 32]));
+        }
+    }
 
     #[test]
     fn a_proof_is_of_one_topic_one_role_and_one_connection() {

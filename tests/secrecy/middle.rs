@@ -75,11 +75,8 @@ fn dial(route: Route, pinned: bool) -> Network {
 
 /// Whom a node was connected with.
 fn met(network: &Network, node: usize) -> Vec<&PeerInfo> {
-    let met = |event| match event {
-        &Event::Connection(ref info) => Some(&**info),
-        _ => None,
-    };
-    network.events[node].iter().filter_map(met).collect()
+    let events = network.events[node].iter();
+    events.filter_map(|event| if let Event::Connection(info) = event { Some(&**info) } else { None }).collect()
 }
 
 /// How the dial of a node ended.

@@ -15,8 +15,7 @@ use crate::config::limits::{
 };
 use crate::crypto::identity::{LegacyId, V12Keys, legacy_id};
 use crate::crypto::legacy::{legacy_fits, legacy_proof};
-use crate::crypto::mac::equal;
-use crate::crypto::topic::{Role, TopicKey};
+use crate::crypto::topic::{Role, Shown, TopicKey};
 use crate::wire::v13::control::{self, Control, Hello, Tag, VERSION};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
@@ -296,15 +295,16 @@ impl Exchange {
 
     /// Acceptor: answers for the topics that match, and for nothing else.
     fn topics(&mut self, tags: &[[u8; 32]], lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
-        // Who guesses may try often on one connection: the time we take must not tell how near a guess was.
-        let shown = |proof: &Tag| tags.iter().fold(false, |found, tag| found | equal(tag, proof));
+        let mut blind = [0; 32];
+        lent.rng.fill_bytes(&mut blind);
+        let shown = Shown::new(blind, tags);
         let (mut answer, before) = (Vec::new(), self.shared.len());
         for (no, joined) in lent.topics {
             let own = joined.key.proof(Role::Acceptor, &self.bindings.topic);
-            if shown(&own) {
+            if shown.holds(&own) {
                 return Err(Reason::new(Close::BadProof, "a topic proof of our own role came back"));
             }
-            if shown(&joined.key.proof(Role::Dialler, &self.bindings.topic)) {
+            if shown.holds(&joined.key.proof(Role::Dialler, &self.bindings.topic)) {
                 self.shared.insert(*no);
                 answer.push(own);
             }
