@@ -49,7 +49,7 @@ impl Runs {
 mod tests {
     use super::*;
 
-    const LONG: [u8; RUN_BYTES] = [7; RUN_BYTES];
+    static LONG: [u8; RUN_BYTES] = [7; RUN_BYTES];
 
     #[test]
     fn memory_that_came_back_is_used_again() {
