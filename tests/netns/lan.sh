@@ -56,6 +56,7 @@ plug() { # PREFIX N IFNAME PORT NET FAMILIES
     # A switch port may swallow the first frames after its link came up, the question for an address among them,
     # which the kernel would repeat after a second only.
     ip -n "$host" ntable change name arp_cache dev "$3" retrans 100
+    case $6 in *6*) ip -n "$host" ntable change name ndisc_cache dev "$3" retrans 100;; esac
     ip -n "$host" link set "$3" up
     case $6 in *4*) ip -n "$host" addr add "10.$5.0.$2/24" dev "$3";; esac
     case $6 in *6*) ip -n "$host" addr add "fd$5::$2/64" dev "$3" nodad;; esac

@@ -30,6 +30,8 @@ class Roamers:
     peers: tuple[Program, Program]
     #: How often the network changed.
     changes: int = 0
+    #: By which interface messages reach host 2.
+    used: str = "eth0"
 
     def ip(self, *batches: Sequence[str]) -> None:
         """Runs lines of `ip` in host 1, host 2..., all at one time."""
@@ -85,16 +87,20 @@ def both_sides(lines: Callable[[int, bool], list[str]]) -> Callable[[Roamers], N
 
 
 def cut(both_ways: bool) -> Callable[[Roamers], None]:
-    """What comes to host 2 on the path in use is dropped, and on the same path the other way. The path before is whole again."""
+    """What comes to host 2 on the path in use is dropped, and on the same path the other way."""
 
     def change(roamers: Roamers) -> None:
-        interface = roamers.interface(2)
-        for host in (1, 2):
-            roamers.lan.sh("heal", str(host))
         for host in (2, 1) if both_ways else (2,):
-            roamers.lan.sh("cut", str(host), interface)
+            roamers.lan.sh("cut", str(host), roamers.used)
 
     return change
+
+
+def heal(roamers: Roamers) -> None:
+    """The path that was cut before is whole again; which one is in use is found out."""
+    roamers.used = roamers.interface(2)
+    for host in (1, 2):
+        roamers.lan.sh("heal", str(host))
 
 
 def rebind(roamers: Roamers) -> None:
@@ -131,6 +137,8 @@ class Change:
     name: str
     apply: Callable[[Roamers], None]
     prepare: Callable[[Lan], None] = field(default=lambda lan: None)
+    #: What is to be done before, and does not count.
+    ready: Callable[[Roamers], None] = field(default=lambda roamers: None)
     families: str = "4"
     #: Beacons are the only way to find each other again.
     beacons: bool = False
@@ -142,8 +150,8 @@ CHANGES = [
     Change("other interface, routed", one_side(move(True)), routed),
     Change("both addresses replaced", both_sides(V4), beacons=True),
     Change("both on other interfaces", both_sides(move(False)), lambda lan: spare(lan, 1, 2), beacons=True),
-    Change("one path cut, one way", cut(False), two_links),
-    Change("one path cut, both ways", cut(True), two_links),
+    Change("one path cut, one way", cut(False), two_links, heal),
+    Change("one path cut, both ways", cut(True), two_links, heal),
     Change("NAT rebinds", rebind, behind_nat),
 ]
 
@@ -184,6 +192,7 @@ def roam(change: Change, changes: int, dialler: int = 1) -> Roamed:
             calm = time.monotonic() + CALM
             for program in roamers.peers:
                 program.ask("flow_after", "flow_passed", at=calm)
+            change.ready(roamers)
             begin = time.monotonic()
             change.apply(roamers)
             roamers.changes += 1
