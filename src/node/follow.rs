@@ -98,7 +98,9 @@ impl Node {
         };
         // A peer that is known to be modern is not asked in the old way.
         let modern = !self.legacy || key.is_some();
-        let target = Target { addr, source, expected, key, continues: None, modern };
+        // Our own kind where a v12 peer is: most likely the same one.
+        let continues = key.and_then(|_| self.v12.by_addr(&addr));
+        let target = Target { addr, source, expected, key, continues, modern };
         let started = self.dialer.start(now.mono, target, op);
         self.session.stats.dials_started += u64::from(self.dialer.len() > before);
         started

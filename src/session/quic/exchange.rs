@@ -414,7 +414,13 @@ impl Exchange {
     /// Names our v12 key, once, to a peer that shares a public topic or was dialled by address.
     fn tell_legacy(&mut self, lent: &Lent<'_>) {
         let public = self.shared.iter().any(|no| lent.topics.get(no).is_some_and(|joined| !joined.private));
-        if !self.legacy_sent && self.ready && lent.own.legacy && (public || self.explicit) {
+        let tells = lent.own.legacy && (public || self.explicit);
+        if self.ready && !tells {
+            // Nobody can know what it goes on with: it begins by itself.
+            self.continues = false;
+            self.theirs.iter_mut().for_each(|theirs| theirs.continues = false);
+        }
+        if !self.legacy_sent && self.ready && tells {
             self.legacy_sent = true;
             control::encode_legacy(lent.v12.public(), &mut self.send);
             self.prove_legacy(lent);
