@@ -250,7 +250,7 @@ impl Check {
         }
         let life = me.life;
         if packet.via == Via::Main {
-            let program = self.members.contains_key(&packet.origin);
+            let program = packet.origin != usize::MAX;
             let account = self.accounts.entry((packet.to, life, packet.from.ip())).or_default();
             if !account.proven {
                 account.got.push_back((packet.at, packet.bytes.len()));
@@ -338,6 +338,8 @@ fn frame_rules(
         return beacon_rules(bytes, to);
     }
     match kind {
+        // A Version Negotiation has the ids of what it answers, which may be short.
+        0xc0..=0xff if bytes.get(1..5) == Some(&[0; 4]) && bytes.len() < 200 => Ok(()),
         0x40..=0x7f | 0xc0..=0xff if bytes.len() < 21 => Err("a QUIC packet too short"),
         0x40..=0x7f | 0xc0..=0xff if bytes.len() > usize::from(limits::QUIC_PACKET_BYTES) => {
             Err("a QUIC datagram too long")

@@ -10,6 +10,7 @@ use crate::check::Check;
 use crate::clock::{Clock, Time, Wall};
 use crate::io::{Io, Out};
 use crate::link::Profile;
+use crate::models::rogue::Rogue;
 use crate::models::{Model, Quirks, Setup};
 use crate::network::{Network, NodeId, Packet, Place, Sent};
 use crate::ours::{Directory, Ours};
@@ -34,6 +35,7 @@ const WAKES_AT_ONCE: u32 = 2_000;
 pub enum Actor {
     Ours(Box<Ours>),
     Model(Box<Model>),
+    Rogue(Box<Rogue>),
     /// Sockets in the hands of a scenario: what arrived, in order.
     Raw(Vec<(Time, SocketAddr, Vec<u8>)>),
 }
@@ -116,6 +118,31 @@ impl World {
         let node = self.claim(place.v4_only(), seed);
         self.start_model(node, quirks, seed);
         node
+    }
+
+    /// A modern peer that a scenario leads.
+    pub fn add_rogue(&mut self, place: Place) -> NodeId {
+        let rogue = Rogue::new(self.rng.bytes(), self.rng.bytes());
+        let node = self.claim(place, [0; 32]);
+        self.net.places[node].up = true;
+        self.slots[node].actor = Actor::Rogue(Box::new(rogue));
+        node
+    }
+
+    pub fn rogue(&self, node: NodeId) -> &Rogue {
+        match &self.slots[node].actor {
+            Actor::Rogue(rogue) => rogue,
+            _ => panic!("place {node} holds no rogue"),
+        }
+    }
+
+    pub fn call_rogue<R>(&mut self, node: NodeId, f: impl FnOnce(&mut Rogue, &mut Io) -> R) -> R {
+        let mut io = self.io(node);
+        let Actor::Rogue(rogue) = &mut self.slots[node].actor else { panic!("place {node} holds no rogue") };
+        let result = f(rogue, &mut io);
+        rogue.drive(&mut io);
+        self.apply(node, io);
+        result
     }
 
     /// A place whose sockets the scenario holds.
@@ -239,7 +266,7 @@ impl World {
         match &self.slots[node].actor {
             Actor::Ours(ours) => ours.wire_id,
             Actor::Model(model) => model.wire_id(),
-            Actor::Raw(_) => panic!("place {node} has no identity"),
+            Actor::Rogue(_) | Actor::Raw(_) => panic!("place {node} has no identity"),
         }
     }
 
@@ -313,7 +340,7 @@ impl World {
         match &self.slots[node].actor {
             Actor::Ours(ours) => ours.is_connected(&id),
             Actor::Model(model) => model.is_connected(&id),
-            Actor::Raw(_) => false,
+            Actor::Rogue(_) | Actor::Raw(_) => false,
         }
     }
 
@@ -323,7 +350,7 @@ impl World {
         let all = match &self.slots[node].actor {
             Actor::Ours(ours) => ours.received_from(&id),
             Actor::Model(model) => model.received_from(&id),
-            Actor::Raw(_) => Vec::new(),
+            Actor::Rogue(_) | Actor::Raw(_) => Vec::new(),
         };
         all.into_iter().map(<[u8]>::to_vec).collect()
     }
@@ -398,6 +425,7 @@ impl World {
         match &mut self.slots[node].actor {
             Actor::Ours(ours) => ours.datagram(&mut io, packet.via, packet.from, &packet.bytes),
             Actor::Model(model) => model.datagram(&mut io, packet.via, packet.from, &packet.bytes),
+            Actor::Rogue(rogue) => rogue.datagram(&mut io, packet.from, &packet.bytes),
             Actor::Raw(inbox) => inbox.push((self.now, packet.from, packet.bytes.to_vec())),
         }
         self.apply(node, io);
@@ -418,6 +446,7 @@ impl World {
                 ours.timeout(&mut io);
             }
             Actor::Model(model) => model.timeout(&mut io),
+            Actor::Rogue(rogue) => rogue.timeout(&mut io),
             Actor::Ours(_) | Actor::Raw(_) => {}
         }
         self.apply(node, io);
@@ -444,9 +473,10 @@ impl World {
                 }
             }
         }
-        let deadline = match &self.slots[node].actor {
+        let deadline = match &mut self.slots[node].actor {
             Actor::Ours(ours) => ours.node.poll_deadline().map(|instant| self.clock.time(instant)),
             Actor::Model(model) => model.deadline(),
+            Actor::Rogue(rogue) => rogue.deadline().map(|instant| self.clock.time(instant)),
             Actor::Raw(_) => None,
         };
         let Some(at) = deadline.filter(|_| self.net.places[node].up) else { return };

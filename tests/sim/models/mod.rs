@@ -13,6 +13,7 @@ mod discovery;
 mod model;
 mod peer;
 mod quirks;
+pub mod rogue;
 
 pub use model::{Model, Setup};
 pub use quirks::{CPP, JS, PY_010, PY_MAIN, Quirks, RUST};

@@ -14,7 +14,7 @@ use crate::rng::Rng;
 use crate::world::{TOPIC, World};
 use setowire::Config;
 use setowire::config::limits;
-use setowire::crypto::identity::Identity;
+use setowire::crypto::identity::{Identity, WireId};
 use setowire::node::{Event, PeerInfo, Session, TopicId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub struct Chaos {
     /// Pairs of which one dialled the other by address.
     dialled: BTreeSet<(NodeId, NodeId)>,
     keys: BTreeMap<[u8; 32], NodeId>,
+    /// Their keys by their ids of the old wire.
+    wire_ids: BTreeMap<WireId, [u8; 32]>,
     /// Ports as the programs know them, and how far clocks were ahead.
     ports: Vec<u16>,
     ahead: Vec<i64>,
@@ -76,6 +78,7 @@ impl Chaos {
             ever: Vec::new(),
             dialled: BTreeSet::new(),
             keys: BTreeMap::new(),
+            wire_ids: BTreeMap::new(),
             ports: Vec::new(),
             ahead: Vec::new(),
             moves: 0,
@@ -123,7 +126,9 @@ impl Chaos {
     fn start(&mut self, node: NodeId, seed: [u8; 32]) {
         self.lives[node] += 1;
         self.joined[node].clear();
-        self.keys.insert(Identity::from_seed(&seed).key(), node);
+        let identity = Identity::from_seed(&seed);
+        self.keys.insert(identity.key(), node);
+        self.wire_ids.insert(identity.v12().wire_id(), identity.key());
         self.ports[node] = self.world.net.places[node].v4().port();
         let rng = &mut self.world.rng;
         let config = Config { legacy: self.legacy, accept_explicit: rng.chance(0.8), ..Config::default() };
@@ -206,15 +211,8 @@ impl Chaos {
     /// Nobody is connected without a topic that both had joined, or a dial by address. Returns the key; of a peer over
     /// the old wire the one that its id belongs to.
     fn check_info(&self, node: NodeId, info: &PeerInfo) -> [u8; 32] {
-        let wire_id = self.world.ours(node).wire_id_of(info);
-        let (key, other) = self
-            .keys
-            .iter()
-            .find(|(key, other)| match info.key {
-                Some(proven) => **key == proven,
-                None => self.world.wire_id(**other) == wire_id,
-            })
-            .expect("one of the programs");
+        let key = info.key.unwrap_or_else(|| self.wire_ids[&self.world.ours(node).wire_id_of(info)]);
+        let other = &self.keys[&key];
         if info.session == Session::Quic {
             let asked = self.dialled.contains(&(node, *other)) || self.dialled.contains(&(*other, node));
             assert!(!info.explicit || asked, "{node} and {other}: nobody asked: {info:?}");
@@ -223,7 +221,7 @@ impl Chaos {
                 assert!(self.ever[*other].contains(&name), "{node} shares topic {name} with {other}, who never joined");
             }
         }
-        *key
+        key
     }
 
     // ---- Deeds ----
