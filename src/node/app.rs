@@ -122,7 +122,10 @@ impl Node {
         // A modern peer passes on no message that is for it alone.
         let content = (!self.quic.holds(peer) && self.may_come_back()).then(|| content_id(&data));
         match data {
-            Cow::Borrowed(data) if self.quic.holds(peer) => self.quic.send_copy(peer, data, tag)?,
+            Cow::Borrowed(data) if self.quic.holds(peer) => {
+                self.quic.send_copy(peer, data, tag)?;
+                self.session.stats.messages_sent += 1;
+            }
             data => self.deliver_to(now, peer, data.into_owned().into(), tag)?,
         }
         if let Some(content) = content {

@@ -60,6 +60,9 @@ int main(void) {
     FAILS(SETOWIRE_ERR_CLOSED, setowire_event_wait(reader, SETOWIRE_NO_TIMEOUT));
     CHECK(connections == 1 && disconnections == 1);
     CHECK(messages == sent && received(reader) == sent);
+    setowire_swarm_counters counters = {.struct_size = sizeof counters};
+    OK(setowire_swarm_stats(writer, &counters));
+    CHECK(counters.messages_sent == sent && counters.buffered_bytes == 0);
     AWAIT(watch, WRITABLE, 1);
     AWAIT(watch, DISCONNECTION, 1);
     setowire_swarm_free(reader);
