@@ -116,12 +116,15 @@ impl Quic {
             // Ours is on its way, and both sides prefer it.
             return self.end_link(env, index, Reason::new(Close::Duplicate, Close::Duplicate.text()));
         }
-        if env.full || !self.parked.is_empty() {
-            let reason =
-                Reason::new(Close::Refused, "no place: the limit of peers is reached, or events wait to be read");
-            return self.end_link(env, index, reason);
+        if !self.parked.is_empty() {
+            return self.turn_away(env, index, "no place: events wait to be read");
         }
         env.out.events.push_back(SessionEvent::Agreed { index, legacy });
+    }
+
+    /// A session that was agreed on has no place.
+    pub fn turn_away(&mut self, env: &mut Env<'_>, index: usize, why: impl Into<String>) {
+        self.end_link(env, index, Reason::new(Close::Refused, why));
     }
 
     /// Begins a session that was agreed on, under this id. `continues`: the peer was connected over p2p-v12 under it.
