@@ -305,7 +305,7 @@ pub const QUIC_SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 pub const QUIC_RIVAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of the reason in a close.
 pub const CLOSE_REASON_BYTES: usize = 200;
-/// Bytes of control frames taken from a peer at once and per second; TOPICS, ASK and LEFT count `CONTROL_TOPICS_COST` more each,
+/// Bytes of control frames taken from a peer at once and per second; TOPICS and ASK count `CONTROL_TOPICS_COST` more each,
 /// because a code or two are computed for all joined topics. What is beyond waits.
 pub const CONTROL_BURST_BYTES: u32 = 256 << 10;
 pub const CONTROL_BYTES_PER_SECOND: u32 = 64 << 10;

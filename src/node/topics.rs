@@ -55,29 +55,31 @@ impl Name {
 pub struct Table {
     sessions: BTreeMap<TopicId, Name>,
     numbers: BTreeMap<Name, TopicNo>,
-    names: BTreeMap<TopicNo, Name>,
+    /// The name of each topic, and its sessions.
+    names: BTreeMap<TopicNo, (Name, BTreeSet<TopicId>)>,
 }
 
 impl Table {
     /// Adds a session; the topic's number if it is joined by that.
     pub fn add(&mut self, id: TopicId, name: &Name) -> Option<TopicNo> {
         self.sessions.insert(id, name.clone());
-        if self.numbers.contains_key(name) {
-            return None;
-        }
-        let no = TopicNo(id.0);
+        let joined = self.numbers.get(name).copied();
+        let no = joined.unwrap_or(TopicNo(id.0));
         self.numbers.insert(name.clone(), no);
-        self.names.insert(no, name.clone());
-        Some(no)
+        self.names.entry(no).or_insert_with(|| (name.clone(), BTreeSet::new())).1.insert(id);
+        joined.is_none().then_some(no)
     }
 
     /// Ends a session; the topic's name and number if it is left by that.
     pub fn remove(&mut self, id: TopicId) -> Option<Option<(Name, TopicNo)>> {
         let name = self.sessions.remove(&id)?;
-        if self.sessions.values().any(|other| *other == name) {
+        let no = self.numbers.get(&name).copied()?;
+        let (_, sessions) = self.names.get_mut(&no)?;
+        sessions.remove(&id);
+        if !sessions.is_empty() {
             return Some(None);
         }
-        let no = self.numbers.remove(&name)?;
+        self.numbers.remove(&name);
         self.names.remove(&no);
         Some(Some((name, no)))
     }
@@ -98,8 +100,7 @@ impl Table {
 
     /// The oldest session of a topic.
     pub fn id_of(&self, no: TopicNo) -> Option<TopicId> {
-        let name = self.names.get(&no)?;
-        self.sessions.iter().find(|(_, other)| *other == name).map(|(id, _)| *id)
+        self.names.get(&no)?.1.first().copied()
     }
 
     /// The number of the topic that a session is of.
@@ -108,7 +109,7 @@ impl Table {
     }
 
     pub fn name(&self, no: TopicNo) -> Option<&Name> {
-        self.names.get(&no)
+        self.names.get(&no).map(|(name, _)| name)
     }
 
     pub fn len(&self) -> usize {

@@ -91,10 +91,14 @@ pub struct Exchange {
     behind: bool,
     theirs: Option<Hello>,
     shared: BTreeSet<TopicNo>,
+    /// What the other side says when it leaves one of these.
+    leaving: BTreeMap<Tag, TopicNo>,
     /// Topics of the TOPICS on its way: the tag shown, and the one that would confirm it.
     showing: Option<Vec<(TopicNo, Tag, Tag)>>,
     /// Joined topics changed: show them again, or ask for theirs.
     stale: bool,
+    /// Acceptor: an ASK is on its way, and whatever TOPICS comes next is compared with all that is joined then.
+    asked: bool,
     answered: bool,
     ready: bool,
     begun: bool,
@@ -119,8 +123,10 @@ impl Exchange {
             behind: false,
             theirs: None,
             shared: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             showing: None,
             stale: false,
+            asked: false,
             answered: false,
             ready: false,
             begun: false,
@@ -159,7 +165,7 @@ impl Exchange {
             let next = control::next(rest).map_err(|e| Reason::protocol(format!("control stream: {e}")))?;
             let Some((frame, used)) = next else { break };
             // Two bytes are enough to make us compute codes for all topics.
-            let costly = matches!(frame, Control::Topics(_) | Control::Ask | Control::Left(_));
+            let costly = matches!(frame, Control::Topics(_) | Control::Ask);
             if costly && !self.budget.take(CONTROL_TOPICS_COST, lent.now) {
                 self.behind = true;
                 break;
@@ -199,6 +205,7 @@ impl Exchange {
     pub fn left(&mut self, no: TopicNo, key: &TopicKey) -> bool {
         let was = self.shared.remove(&no);
         if was {
+            self.leaving.remove(&key.proof(self.role.other(), &self.bindings.topic));
             let tag = key.proof(self.role, &self.bindings.topic);
             let _ = control::encode_left(&[tag], &mut self.send);
         }
@@ -269,7 +276,7 @@ impl Exchange {
                 Err(Reason::protocol("a control frame of the other role"))
             }
             (Control::Left(tags), _) => {
-                self.theirs_left(tags, lent, told);
+                self.theirs_left(tags, told);
                 Ok(())
             }
             (Control::Addrs(addrs), _) => {
@@ -298,14 +305,17 @@ impl Exchange {
         let mut blind = [0; 32];
         lent.rng.fill_bytes(&mut blind);
         let shown = Shown::new(blind, tags);
+        self.asked = false;
         let (mut answer, before) = (Vec::new(), self.shared.len());
         for (no, joined) in lent.topics {
             let own = joined.key.proof(Role::Acceptor, &self.bindings.topic);
             if shown.holds(&own) {
                 return Err(Reason::new(Close::BadProof, "a topic proof of our own role came back"));
             }
-            if shown.holds(&joined.key.proof(Role::Dialler, &self.bindings.topic)) {
+            let theirs = joined.key.proof(Role::Dialler, &self.bindings.topic);
+            if shown.holds(&theirs) {
                 self.shared.insert(*no);
+                self.leaving.insert(theirs, *no);
                 answer.push(own);
             }
         }
@@ -328,6 +338,7 @@ impl Exchange {
             match lent.topics.get(no) {
                 Some(_) => {
                     self.shared.insert(*no);
+                    self.leaving.insert(*tag, *no);
                 }
                 // Left meanwhile, and the other side believes to share it.
                 None => {
@@ -362,12 +373,15 @@ impl Exchange {
         Ok(())
     }
 
-    fn theirs_left(&mut self, tags: &[[u8; 32]], lent: &Lent<'_>, told: &mut Vec<Told>) {
-        let tags: BTreeSet<&[u8; 32]> = tags.iter().collect();
-        let (role, binding, before) = (self.role.other(), &self.bindings.topic, self.shared.len());
-        self.shared
-            .retain(|no| !lent.topics.get(no).is_some_and(|joined| tags.contains(&joined.key.proof(role, binding))));
-        if self.shared.len() < before {
+    fn theirs_left(&mut self, tags: &[Tag], told: &mut Vec<Told>) {
+        let before = self.shared.len();
+        for tag in tags {
+            if let Some(no) = self.leaving.remove(tag) {
+                self.shared.remove(&no);
+            }
+        }
+        // Many topics that are left one by one are one piece of news.
+        if self.shared.len() < before && told.last() != Some(&Told::Shared) {
             told.push(Told::Shared);
         }
     }
@@ -381,10 +395,11 @@ impl Exchange {
         self.stale = false;
         match self.role {
             Role::Dialler => self.show(lent),
-            Role::Acceptor if self.answered => {
+            Role::Acceptor if self.answered && !self.asked => {
+                self.asked = true;
                 control::encode_ask(&mut self.send);
             }
-            // Its first TOPICS is still to come and will be compared with what is joined then.
+            // A TOPICS is still to come, the first or the one we asked for, and will be compared with what is joined then.
             Role::Acceptor => {}
         }
         Ok(())

@@ -12,7 +12,7 @@ use rand_chacha::rand_core::SeedableRng;
 use std::time::{Duration, Instant};
 use zeroize::ZeroizeOnDrop;
 
-/// TOPICS, SHARED, ASK and LEFT without a body.
+/// TOPICS, SHARED and ASK without a body.
 const TOPICS: [u8; 2] = [2, 0];
 const SHARED: [u8; 2] = [3, 0];
 const ASK: [u8; 2] = [4, 0];
@@ -263,24 +263,44 @@ fn asks_cost_as_much_as_they_make_us_compute() {
 }
 
 #[test]
-fn lefts_cost_as_much_as_they_make_us_compute() {
-    let (mut a, mut b) =
-        (Side::new(Role::Dialler, 1, &[private(1)], true), Side::new(Role::Acceptor, 1, &[private(1)], true));
+fn a_thousand_topics_left_one_by_one_hold_up_nothing() {
+    let topics: Vec<TopicKey> = (0..1_000u16)
+        .map(|n| TopicKey::private(&[1; 32], &[n.to_be_bytes(); 16].concat().try_into().unwrap()))
+        .collect();
+    let (mut a, mut b) = (Side::new(Role::Dialler, 1, &topics, true), Side::new(Role::Acceptor, 1, &topics, true));
     meet(&mut a, &mut b).expect("they agree");
-    let mut said = Vec::new();
-    for _ in 0..1_000 {
-        control::encode_left(&[[0; 32]], &mut said).expect("it fits");
+    assert_eq!((a.exchange.shared().len(), b.exchange.shared().len()), (1_000, 1_000));
+    for (no, key) in (1..).map(TopicNo).zip(&topics) {
+        let (leaver, other) = if no.0 % 2 == 0 { (&mut a, &mut b) } else { (&mut b, &mut a) };
+        leaver.topics.remove(&no);
+        assert!(leaver.exchange.left(no, key));
+        other.told.clear();
+        other.hear(&leaver.said()).expect("nothing is wrong with it");
+        assert_eq!(other.told, [Told::Shared], "at once");
+        assert!(!other.exchange.left(no, key), "it is shared no more");
     }
-    a.exchange.left(TopicNo(1), &private(1));
-    said.extend(a.said());
-    b.told.clear();
-    b.hear(&said).expect("nothing is wrong with it");
-    assert!(b.told.is_empty(), "not all at once");
-    while b.exchange.is_behind() || !b.waits.is_empty() {
-        b.now += Duration::from_secs(1);
-        b.hear(&[]).expect("the rest");
+    assert!(a.exchange.shared().is_empty() && b.exchange.shared().is_empty());
+}
+
+#[test]
+fn topics_joined_one_by_one_are_one_question() {
+    let topics: Vec<TopicKey> = (1..=200).map(private).collect();
+    let (mut a, mut b) = (Side::new(Role::Dialler, 1, &topics, true), Side::new(Role::Acceptor, 1, &topics[..1], true));
+    meet(&mut a, &mut b).expect("they agree");
+    for (no, key) in (1..).map(TopicNo).zip(&topics) {
+        b.topics.insert(no, Joined { key: key.clone(), private: true });
+        b.exchange.topics_changed();
+        b.hear(&[]).expect("nothing came");
     }
-    assert_eq!(b.told, [Told::Shared]);
+    let said = b.said();
+    assert_eq!(frames(&said), [Control::Ask]);
+    a.hear(&said).expect("ASK");
+    meet(&mut a, &mut b).expect("they agree");
+    assert_eq!((a.exchange.shared().len(), b.exchange.shared().len()), (200, 200));
+    // What is joined after the answer is asked for again.
+    b.exchange.topics_changed();
+    b.hear(&[]).expect("nothing came");
+    assert_eq!(frames(&b.said()), [Control::Ask]);
 }
 
 #[test]
