@@ -55,12 +55,12 @@ class Measure:
 
 
 TRANSFERS = (QUINN, QUINN_SMALL, QUINN_APP, C)
-MESSAGES = (*TRANSFERS, PYTHON)
+EVERYBODY = (*TRANSFERS, PYTHON)
 DATAGRAMS = (QUINN, QUINN_SMALL, C)
 MEASURES = [
-    Measure("bulk1", "bulk, 1 stream", TRANSFERS),
+    Measure("bulk1", "bulk, 1 stream", EVERYBODY),
     Measure("bulk16", "bulk, 16 streams", TRANSFERS),
-    Measure("messages", "100 B messages", MESSAGES),
+    Measure("messages", "100 B messages", EVERYBODY),
     Measure("datagrams100", "100 B datagrams", DATAGRAMS),
     Measure("datagrams1100", "1,100 B datagrams", DATAGRAMS),
     Measure("echo", "echo of 32 B", (QUINN, QUINN_APP, C, PYTHON)),

@@ -18,6 +18,9 @@ from collections.abc import Awaitable, Callable
 import setowire
 
 MESSAGE = 100
+WRITE = 64 << 10
+#: Asked for in one read.
+READ = 256 << 10
 ECHO = 32
 #: Seconds of traffic before the window begins; as in ../src/lib.rs.
 WARM_UP = 0.3
@@ -38,7 +41,8 @@ async def join(swarm: setowire.Swarm) -> None:
 # -- the other process ---------------------------------------------------
 
 
-async def send_messages(swarm: setowire.Swarm, peer: setowire.Peer) -> None:
+async def send_messages(swarm: setowire.Swarm, address: str) -> None:
+    peer = await swarm.connect(address)
     room = asyncio.Event()
     swarm.on("writable", lambda _: room.set())
     data = bytes(MESSAGE)
@@ -51,18 +55,31 @@ async def send_messages(swarm: setowire.Swarm, peer: setowire.Peer) -> None:
         await asyncio.sleep(0)
 
 
-async def answer(swarm: setowire.Swarm, peer: setowire.Peer) -> None:
-    peer.on("data", peer.write)
+async def answer(swarm: setowire.Swarm, address: str) -> None:
+    swarm.on("data", lambda data, peer: peer.write(data))  # before the first question can come
+    await swarm.connect(address)
     await asyncio.Event().wait()
 
 
-OTHERS: dict[str, Callable[[setowire.Swarm, setowire.Peer], Awaitable[None]]] = {"messages": send_messages, "echo": answer}
+async def send_bulk(swarm: setowire.Swarm, address: str) -> None:
+    peer = await swarm.connect(address)
+    stream, data = await peer.open_stream(), bytes(WRITE)
+    while True:
+        stream.write(data)
+        await stream.drain()
+
+
+OTHERS: dict[str, Callable[[setowire.Swarm, str], Awaitable[None]]] = {
+    "messages": send_messages,
+    "echo": answer,
+    "bulk1": send_bulk,
+}
 
 
 async def other(measure: str, cipher: str, address: str) -> None:
     async with make_swarm(cipher) as swarm:
         await join(swarm)
-        await OTHERS[measure](swarm, await swarm.connect(address))
+        await OTHERS[measure](swarm, address)
 
 
 # -- this process ----------------------------------------------------------
@@ -115,7 +132,23 @@ async def echo(swarm: setowire.Swarm, peer: setowire.Peer, child: int, seconds: 
     return {"p50_us": times[len(times) // 2], "p99_us": times[len(times) * 99 // 100]}
 
 
-MEASURES = {"messages": messages, "echo": echo}
+async def bulk(swarm: setowire.Swarm, peer: setowire.Peer, child: int, seconds: float) -> Numbers:
+    window = Window(child)
+    stream = await peer.accept_stream()
+
+    async def read() -> None:
+        while data := await stream.read(READ):
+            window.count += len(data)
+
+    reading = asyncio.create_task(read())
+    rate, processor = await window.watch(seconds)
+    reading.cancel()
+    stream.reset()
+    stream.stop_receiving()
+    return {"mb_per_s": rate / 1e6, "cpu_s_per_gb": processor * 1e9}
+
+
+MEASURES = {"messages": messages, "echo": echo, "bulk1": bulk}
 
 
 async def main(measure: str, cipher: str, seconds: float) -> Numbers:

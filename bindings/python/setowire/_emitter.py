@@ -22,7 +22,7 @@ class Emitter:
     def __init__(self) -> None:
         #: Listeners of an event, and whether each is for one call.
         self._listeners: dict[str, list[tuple[Listener, bool]]] = {}
-        #: The same as what `_take_listeners` gives, which runs for every message.
+        #: The same as what `_take_listeners` gives, of events that have listeners: it is looked at for every message.
         self._calls: dict[str, tuple[Listener, ...]] = {}
         self._brief: set[str] = set()
 
@@ -55,13 +55,15 @@ class Emitter:
     def _set(self, event: str, listeners: list[tuple[Listener, bool]]) -> None:
         self._listeners[event] = listeners
         self._calls[event] = tuple(callback for callback, _ in listeners)
+        if not listeners:
+            del self._calls[event]
         if any(once for _, once in listeners):
             self._brief.add(event)
         else:
             self._brief.discard(event)
 
     def _listens(self, event: str) -> bool:
-        return bool(self._calls.get(event))
+        return event in self._calls
 
     def _take_listeners(self, event: str) -> tuple[Listener, ...]:
         """The listeners to call now; those for one call are removed."""

@@ -34,7 +34,9 @@ OVERFLOW = 16
 class Inbox(Generic[ItemT]):
     """Messages for one topic or one swarm, read by any number of iterators."""
 
-    def __init__(self, on_room: Callable[[], None], patient: bool = True) -> None:
+    def __init__(self, on_room: Callable[[], None], reading: set[Inbox[ItemT]], patient: bool = True) -> None:
+        #: Where it is listed while it has readers.
+        self._reading = reading
         self._patient = patient
         self._messages: deque[ItemT] = deque()
         self._bytes = 0
@@ -89,9 +91,15 @@ class Inbox(Generic[ItemT]):
             self._on_room()
         return message
 
+    def reader_added(self) -> None:
+        self.readers += 1
+        self._reading.add(self)
+
     def reader_gone(self) -> None:
         was_full = self.full
         self.readers -= 1
+        if not self.readers:
+            self._reading.discard(self)
         if was_full:
             self._on_room()
 
@@ -111,7 +119,7 @@ class Iteration(AsyncIterator[ItemT]):
 
     def __init__(self, inbox: Inbox[ItemT]) -> None:
         self._inbox = inbox
-        inbox.readers += 1
+        inbox.reader_added()
         self._open = True
 
     def __aiter__(self) -> Iteration[ItemT]:

@@ -15,14 +15,14 @@ from collections.abc import Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _records, events
+from . import events
 from ._aio_stream import Incoming, Stream, Streams
 from ._core import SwarmBase, check_roles, connected_peer, key_bytes, outcome, topic_bytes, topic_name
 from ._emitter import Listener
 from ._handle import Data, NativeSwarm
 from ._inbox import Inbox, Iteration
 from ._reader import Reader, make_reader
-from ._records import Record
+from ._records import MESSAGE, MESSAGE_BROADCAST, Record
 from ._stream import PIECE
 from .errors import (
     CLOSED,
@@ -100,7 +100,7 @@ class Topic(TopicBase):
     def __init__(self, swarm: Swarm, native: NativeSwarm, number: int, name: tuple[bytes, bytes | None]) -> None:
         super().__init__(native, number, name)
         self._swarm = swarm
-        self._inbox: Inbox[Message] = Inbox(swarm._on_room)
+        self._inbox: Inbox[Message] = Inbox(swarm._on_room, swarm._reading)
 
     def __aiter__(self) -> Iteration[Message]:
         return Iteration(self._inbox)
@@ -132,8 +132,10 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
         self._reader: Reader | None = None
         self._operations: dict[int, asyncio.Future[Record]] = {}
         self._room: dict[int, list[asyncio.Future[None]]] = {}
-        self._inbox: Inbox[Message] = Inbox(self._on_room)
-        self._datagrams: Inbox[Datagram] = Inbox(self._on_room, patient=False)
+        #: Inboxes that somebody reads.
+        self._reading: set[Inbox[Message]] = set()
+        self._inbox: Inbox[Message] = Inbox(self._on_room, self._reading)
+        self._datagrams: Inbox[Datagram] = Inbox(self._on_room, set(), patient=False)
         self._incoming = Incoming()
         #: Streams with bytes that the library has not taken yet; they live until it has.
         self._unwritten: set[Stream] = set()
@@ -272,7 +274,7 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
             self._finish(events.Closed(failure))
             return
         for record in records:
-            if record.kind == _records.MESSAGE:
+            if record[0] == MESSAGE:  # its kind
                 self._receive(record)
                 continue
             event = self._take(record)
@@ -288,27 +290,28 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
 
         Those who iterate get it. When nobody does and no listener takes it, it is kept for the loop that will come.
         """
-        peer = self._peers.get(record.subject)
+        _, flags, _, number, _, _, data, _ = record
+        peer = self._peers.get(number)
         if peer is None:
             return
         listened = False
-        for callback in peer._take_listeners("data"):
-            self._call(callback, (record.data,))
-            listened = True
-        for callback in self._take_listeners("data"):
-            self._call(callback, (record.data, peer))
-            listened = True
+        if "data" in peer._calls:
+            for callback in peer._take_listeners("data"):
+                self._call(callback, (data,))
+                listened = True
+        if "data" in self._calls:
+            for callback in self._take_listeners("data"):
+                self._call(callback, (data, peer))
+                listened = True
         message = None
-        if self._listens("message"):
+        if "message" in self._calls:
             message = self._message(peer, record)
             self._emit(self, "message", message)
             listened = True
-        reading = self._inbox.readers or any(topic._inbox.readers for topic in self._topics.values())
-        if reading or not listened:
+        if self._reading or not listened:
             message = message or self._message(peer, record)
-            broadcast = bool(record.flags & _records.MESSAGE_BROADCAST)
-            for inbox in self._inboxes(message, broadcast):
-                if inbox.readers or not reading:
+            for inbox in self._inboxes(message, bool(flags & MESSAGE_BROADCAST)):
+                if inbox.readers or not self._reading:
                     self._dropped += inbox.put(message)
 
     def _inboxes(self, message: Message, broadcast: bool) -> list[Inbox[Message]]:

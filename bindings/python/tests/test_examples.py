@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -78,6 +79,51 @@ def library_folder(folder: Path) -> Path:
     library = Path(os.environ["SETOWIRE_LIBRARY"]).resolve()
     (folder / "libsetowire.so.0.1").symlink_to(library)
     return folder
+
+
+def drop(folder: Path, *arguments: str) -> Program:
+    return Program.python(EXAMPLES / "python" / "filedrop.py", "--interfaces", loopback(), *arguments, folder=folder)
+
+
+def test_a_file_is_dropped(tmp_path: Path) -> None:
+    data = os.urandom(5_000_000)
+    (tmp_path / "a file.bin").write_bytes(data)
+    there = tmp_path / "there"
+    there.mkdir()
+    with drop(tmp_path, "send", "a file.bin") as sender:
+        code = sender.line("on the other machine").split()[-1]
+        with drop(tmp_path, "receive", os.urandom(32).hex(), "there") as stranger:
+            stranger.line("looking")
+            with drop(tmp_path, "receive", code, "there") as receiver:
+                receiver.line("received there/a file.bin")
+                sender.line("sent a file.bin")
+                assert (sender.end(), receiver.end()) == (0, 0), receiver.report()
+            assert len(stranger.lines) == 1
+    assert [path.name for path in there.iterdir()] == ["a file.bin"]
+    assert (there / "a file.bin").read_bytes() == data
+
+
+def test_a_dropped_file_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"new")
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "file").write_bytes(b"old")
+    with drop(tmp_path, "send", "file") as sender:
+        with drop(tmp_path, "receive", sender.line("on the other machine").split()[-1], "there") as receiver:
+            assert receiver.end() == 1 and "File exists" in receiver.report()
+        assert sender.end() == 1
+    assert [path.read_bytes() for path in there.iterdir()] == [b"old"]
+
+
+@pytest.mark.parametrize("header", [b"", b"[]", b"{}", b'{"name":"..","size":1}', b'{"name":"a\\u0007","size":1}'])
+def test_a_header_that_is_none_is_refused(header: bytes) -> None:
+    spec = importlib.util.spec_from_file_location("filedrop", EXAMPLES / "python" / "filedrop.py")
+    assert spec is not None and spec.loader is not None
+    filedrop = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(filedrop)
+    with pytest.raises(filedrop.Failed):
+        filedrop.parse_header(header)
+    assert filedrop.parse_header(b'{"name":"../../a/b.txt","size":"7"}') == ("b.txt", 7)
 
 
 def test_the_demo() -> None:
