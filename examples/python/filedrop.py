@@ -34,7 +34,12 @@ class Failed(Exception):
 async def send(swarm: setowire.Swarm, path: Path) -> None:
     code = secrets.token_hex(32)
     receiver: asyncio.Future[setowire.Peer] = asyncio.get_running_loop().create_future()
-    swarm.on("connection", lambda peer: receiver.done() or receiver.set_result(peer))
+
+    def on_connection(peer: setowire.Peer) -> None:
+        if not receiver.done():
+            receiver.set_result(peer)
+
+    swarm.on("connection", on_connection)
     await swarm.join(TOPIC, secret=code)
     print(f"on the other machine: python3 filedrop.py receive {code}", flush=True)
 

@@ -7,6 +7,7 @@
 //! Inputs: QUIC events, time, calls of the application. Outputs: `Progress`, datagrams.
 
 use super::close::{Close, Lost, Reason};
+use super::congestion;
 use super::endpoint::Endpoint;
 use super::exchange::{Bindings, Exchange, Lent, Told};
 use super::flow::{Flow, Shared};
@@ -291,6 +292,7 @@ impl Link {
     pub fn close(&mut self, now: Instant, reason: &Reason) {
         if self.stage != Stage::Ended {
             self.stage = Stage::Ended;
+            congestion::release(&self.conn);
             self.conn.close(now, reason.close.number(), reason.wire_text());
         }
     }

@@ -11,6 +11,7 @@ mod admit;
 mod api;
 mod budget;
 mod close;
+mod congestion;
 mod datagrams;
 mod endpoint;
 mod exchange;

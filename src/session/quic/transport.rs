@@ -2,11 +2,13 @@
 //!
 //! The sizes are limits with names (`config::limits`); this is where they meet quinn-proto.
 
+use super::congestion::Factory;
 use crate::config::limits::{
     QUIC_CONNECTION_WINDOW, QUIC_CRYPTO_BYTES, QUIC_DATAGRAM_RECEIVE_BYTES, QUIC_DATAGRAM_SEND_BYTES,
     QUIC_IDLE_TIMEOUT, QUIC_PACKET_BYTES, QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW, QUIC_STREAMS_BIDI, QUIC_STREAMS_UNI,
 };
 use quinn_proto::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use std::sync::Arc;
 
 /// The settings of every connection.
 pub fn transport() -> TransportConfig {
@@ -23,6 +25,7 @@ pub fn transport() -> TransportConfig {
         .datagram_send_buffer_size(QUIC_DATAGRAM_SEND_BYTES)
         .crypto_buffer_size(QUIC_CRYPTO_BYTES)
         .max_idle_timeout(IdleTimeout::try_from(QUIC_IDLE_TIMEOUT).ok())
+        .congestion_controller_factory(Arc::new(Factory::default()))
         // Ours adapts to what goes on, and runs on confirmed addresses.
         .keep_alive_interval(None)
         // Without it a stream that was begun is sent to its end before more urgent ones, and those of one
