@@ -62,23 +62,30 @@ async def send(swarm: setowire.Swarm, path: Path) -> None:
 async def receive(swarm: setowire.Swarm, code: str, folder: Path) -> None:
     await swarm.join(TOPIC, secret=code)
     print("looking for the sender", flush=True)
-    async with await swarm.accept_stream() as stream:
-        name, size = parse_header(await stream.readline())
-        path = folder / name
-        part = path.with_name(name + ".part")
-        digest = hashlib.sha256()
-        with part.open("xb") as file:  # never over something that is there
-            try:
-                while data := await stream.read(PIECE):
-                    digest.update(data)
-                    file.write(data)
-                if file.tell() != size:
-                    raise Failed(f"{file.tell():,} bytes came of {size:,}")
-                file.flush()
-                os.link(part, path)
-            finally:
-                part.unlink()
-        stream.write(digest.hexdigest().encode())
+    arrived = False
+    try:
+        async with await swarm.accept_stream() as stream:
+            name, size = parse_header(await stream.readline())
+            path = folder / name
+            part = path.with_name(name + ".part")
+            digest = hashlib.sha256()
+            with part.open("xb") as file:  # never over something that is there
+                try:
+                    while data := await stream.read(PIECE):
+                        digest.update(data)
+                        file.write(data)
+                    if file.tell() != size:
+                        raise Failed(f"{file.tell():,} bytes came of {size:,}")
+                    file.flush()
+                    os.link(part, path)
+                    arrived = True
+                finally:
+                    part.unlink()
+            stream.write(digest.hexdigest().encode())
+    except setowire.PeerClosedError:
+        if not arrived:
+            raise
+        # The sender has read the answer and left at once.
     print(f"received {path} from {stream.peer.remote_address}, {size:,} bytes")
 
 
