@@ -111,7 +111,7 @@ impl EventBuffer {
                 self.end_operations(code.unwrap_or(Code::Closed));
                 self.closed = true;
             }
-            Event::Message { data, .. } | Event::Datagram { data, .. } if self.loses(&event, data.len()) => {
+            Event::Message { .. } | Event::Datagram { .. } if self.loses(&event) => {
                 self.lost = self.lost.saturating_add(1);
                 self.lost_total = self.lost_total.saturating_add(1);
                 self.append(Record { kind: kind::LOST, ..Record::default() });
@@ -217,14 +217,14 @@ impl EventBuffer {
     }
 
     /// Whether something of a peer finds no room. Modern peers are held back before that.
-    fn loses(&self, event: &Event, len: usize) -> bool {
+    fn loses(&self, event: &Event) -> bool {
         let kind = if matches!(event, Event::Datagram { .. }) { kind::DATAGRAM } else { kind::MESSAGE };
-        self.wants(kind) && !self.has_room(len)
+        self.wants(kind) && !self.has_room()
     }
 
-    fn has_room(&self, len: usize) -> bool {
-        let bytes = self.message_bytes.saturating_add(len).saturating_add(RECORD_HEADER);
-        self.messages == 0 || self.messages < self.max_items && bytes <= self.max_bytes
+    /// The last one may go beyond the bytes by its own size: whatever was taken from a peer while there was `room` fits.
+    fn has_room(&self) -> bool {
+        self.messages < self.max_items && self.message_bytes < self.max_bytes
     }
 
     fn append(&mut self, mut record: Record) {
