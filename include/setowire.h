@@ -100,7 +100,7 @@
  * thread, in a callback too.
  *
  * EXIT. A program may end at any time, in a callback too. Swarms that were not freed say no goodbye then: their peers
- * notice after 60 s. After a goodbye they notice within about a second.
+ * notice after 60 to 90 s. After a goodbye they notice within about a second.
  *
  * FORK. A swarm does not live on in a child process: there its calls return SETOWIRE_ERR_FORKED. New ones may be made.
  */
