@@ -2,8 +2,8 @@
 
 A `Change` is a network and what happens to it. `roam` connects two peers, lets numbered
 messages flow both ways, applies the change several times and looks at what arrived:
-everything, once and in order, over one connection. For each change and direction it gives the time from the
-beginning of the change to the first message that was sent after its end.
+everything, once and in order, over one connection. For each change and direction it gives the time from when the
+change took effect to the first message that was sent after its end.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class Roamers:
     #: By which interface messages reach host 2.
     used: str = "eth0"
 
-    def ip(self, *batches: Sequence[str]) -> None:
-        """Runs lines of `ip` in host 1, host 2..., all at one time."""
+    def ip(self, *batches: Sequence[str]) -> float:
+        """Runs lines of `ip` in host 1, host 2..., all at one time; returns when that began."""
         runs = []
         for host, lines in enumerate(batches, 1):
             if lines:
                 argv = ["ip", "-n", f"{self.lan.prefix}{host}", "-batch", "-"]
                 runs.append((subprocess.Popen(argv, stdin=subprocess.PIPE, text=True), "\n".join(lines)))
-        for run, _ in runs:
-            assert run.stdin is not None
+        begun = time.monotonic()
         for run, text in runs:
             run.communicate(text)
             assert run.returncode == 0, text
+        return begun
 
     def interface(self, host: int) -> str:
         """By which interface of a host messages reach it now."""
@@ -78,20 +78,21 @@ def move(gateway: bool) -> Callable[[int, bool], list[str]]:
     return lines
 
 
-def one_side(lines: Callable[[int, bool], list[str]]) -> Callable[[Roamers], None]:
+def one_side(lines: Callable[[int, bool], list[str]]) -> Callable[[Roamers], float]:
     return lambda roamers: roamers.ip([], lines(2, roamers.changes % 2 == 1))
 
 
-def both_sides(lines: Callable[[int, bool], list[str]]) -> Callable[[Roamers], None]:
+def both_sides(lines: Callable[[int, bool], list[str]]) -> Callable[[Roamers], float]:
     return lambda roamers: roamers.ip(*(lines(host, roamers.changes % 2 == 1) for host in (1, 2)))
 
 
-def cut(both_ways: bool) -> Callable[[Roamers], None]:
+def cut(both_ways: bool) -> Callable[[Roamers], float]:
     """What comes to host 2 on the path in use is dropped, and on the same path the other way."""
 
-    def change(roamers: Roamers) -> None:
+    def change(roamers: Roamers) -> float:
         for host in (2, 1) if both_ways else (2,):
             roamers.lan.sh("cut", str(host), roamers.used)
+        return time.monotonic()
 
     return change
 
@@ -103,9 +104,10 @@ def heal(roamers: Roamers) -> None:
         roamers.lan.sh("heal", str(host))
 
 
-def rebind(roamers: Roamers) -> None:
+def rebind(roamers: Roamers) -> float:
     first = 30_000 + 1_000 * (roamers.changes % 20)
     roamers.lan.sh("rebind", f"{first}-{first + 999}")
+    return time.monotonic()
 
 
 def behind_nat(lan: Lan) -> None:
@@ -135,7 +137,8 @@ def two_links(lan: Lan) -> None:
 @dataclass
 class Change:
     name: str
-    apply: Callable[[Roamers], None]
+    #: Makes the change, and returns when it took effect.
+    apply: Callable[[Roamers], float]
     prepare: Callable[[Lan], None] = field(default=lambda lan: None)
     #: What is to be done before, and does not count.
     ready: Callable[[Roamers], None] = field(default=lambda roamers: None)
@@ -193,8 +196,7 @@ def roam(change: Change, changes: int, dialler: int = 1) -> Roamed:
             for program in roamers.peers:
                 program.ask("flow_after", "flow_passed", at=calm)
             change.ready(roamers)
-            begin = time.monotonic()
-            change.apply(roamers)
+            begin = change.apply(roamers)
             roamers.changes += 1
             end = time.monotonic()
             passed = [program.ask("flow_after", "flow_passed", at=end)["received"] for program in roamers.peers]
