@@ -91,8 +91,12 @@ impl<B: Buffer, H> Mailbox<B, H> {
         let mut state = self.lock();
         let was_empty = state.buffer.is_empty();
         let result = change(&mut state.buffer);
-        if was_empty && !state.buffer.is_empty() || state.buffer.is_finished() {
-            self.tell(&state);
+        let news = was_empty && !state.buffer.is_empty() || state.buffer.is_finished();
+        let tell = news && state.sleepers > 0;
+        drop(state);
+        // Who wakes up finds the lock free: else this thread and that one would change places twice more.
+        if tell {
+            self.changed.notify_all();
         }
         result
     }
