@@ -512,8 +512,8 @@ pub const TRANSMIT_BYTES: usize = 65_000;
 pub const TRANSMIT_SEGMENTS: usize = 64;
 /// Bytes sent before the sockets are read again: as much as one reading may bring.
 pub const SEND_BUDGET_BYTES: usize = 512 << 10;
-/// Buffers of 64 KiB kept for long runs of received datagrams: 2 MiB, what one stream has on its way.
-pub const RUN_BUFFERS: usize = 32;
+/// Buffers of 64 KiB kept for copies of what is received, and of what is written: 2 MiB, what one stream has on its way.
+pub const COPY_BUFFERS: usize = 32;
 /// Empty buffers of `TRANSMIT_BYTES` kept for the next transmits.
 pub const SPARE_BUFFERS: usize = 8;
 /// Time the network thread adds to `CLOSE_DEADLINE` before it ends without the node's consent.

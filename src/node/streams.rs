@@ -23,6 +23,16 @@ impl Node {
         self.quic.write_stream(stream, data)
     }
 
+    /// Bytes that `write_stream` would take now.
+    pub fn stream_room(&mut self, stream: StreamId) -> Result<usize> {
+        self.quic.stream_room(stream)
+    }
+
+    /// As `write_stream` of `wanted` bytes, of which `data` are the first, without a copy.
+    pub fn write_stream_bytes(&mut self, stream: StreamId, data: Bytes, wanted: usize) -> Result<usize> {
+        self.quic.write_stream_bytes(stream, data, wanted)
+    }
+
     /// No bytes of ours follow.
     pub fn finish_stream(&mut self, stream: StreamId) -> Result<()> {
         self.quic.finish_stream(stream)

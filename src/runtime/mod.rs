@@ -9,12 +9,12 @@
 //! system call that waits. No failure of a socket ends the thread; a panic ends this swarm
 //! and no other.
 
+mod buffers;
 pub(crate) mod clock;
 mod driver;
 mod interfaces;
 mod lan;
 mod resolver;
-mod runs;
 mod shared;
 mod socket;
 mod sockopt;

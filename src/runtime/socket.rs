@@ -11,7 +11,7 @@
 
 use crate::config::limits;
 use crate::node::{Datagrams, Transmit, Via};
-use crate::runtime::runs::{RUN_BYTES, Runs};
+use crate::runtime::buffers::{Buffers, COPY_BYTES};
 use crate::runtime::shared::Io;
 use crate::runtime::sockopt;
 use quinn_udp::{EcnCodepoint, RecvMeta, UdpSockRef, UdpSocketState};
@@ -313,23 +313,23 @@ pub struct Received {
     storage: Vec<u8>,
     metas: [RecvMeta; limits::RECV_BATCH],
     filled: usize,
-    runs: Runs,
+    copies: Buffers,
 }
 
 impl Received {
     pub fn new() -> Received {
         // Zeroed pages cost no memory until datagrams touch them.
-        let storage = vec![0; RUN_BYTES.saturating_mul(limits::RECV_BATCH)];
-        Received { storage, metas: [RecvMeta::default(); limits::RECV_BATCH], filled: 0, runs: Runs::default() }
+        let storage = vec![0; COPY_BYTES.saturating_mul(limits::RECV_BATCH)];
+        Received { storage, metas: [RecvMeta::default(); limits::RECV_BATCH], filled: 0, copies: Buffers::default() }
     }
 
     /// The datagrams as the node takes them, in the runs that the kernel joined.
     pub fn runs(&mut self) -> impl Iterator<Item = (&RecvMeta, Datagrams)> {
-        let buffers = self.storage.chunks_exact(RUN_BYTES);
+        let buffers = self.storage.chunks_exact(COPY_BYTES);
         let filled = self.metas.iter().zip(buffers).take(self.filled);
         filled.map(|(meta, buffer)| {
             let ecn = meta.ecn.map_or(0, |ecn| ecn as u8);
-            let bytes = self.runs.copy(buffer.get(..meta.len).unwrap_or_default());
+            let bytes = self.copies.copy(buffer.get(..meta.len).unwrap_or_default());
             (meta, Datagrams { via: Via::Main, from: meta.addr, segment: meta.stride, ecn, bytes })
         })
     }
@@ -340,7 +340,7 @@ impl Received {
     }
 
     fn fill(&mut self, io: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {
-        let mut buffers = self.storage.chunks_exact_mut(RUN_BYTES);
+        let mut buffers = self.storage.chunks_exact_mut(COPY_BYTES);
         let mut slices: [IoSliceMut<'_>; limits::RECV_BATCH] =
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
         self.filled = state.recv(UdpSockRef::from(io), &mut slices, &mut self.metas)?;

@@ -7,11 +7,12 @@
 //! and the last event is `Closed`, whatever happened. In a forked child only
 //! `abandon` may be called.
 
-use crate::config::Config;
+use crate::config::{Config, limits};
 use crate::crypto::identity::Identity;
 use crate::error::{Code, Error, Result};
 use crate::node::{Node, NodeInfo, Now, OpId, PeerId, PeerInfo, Stats, StreamId, StreamRead, Topic, TopicId};
 use crate::queue::EventQueue;
+use crate::runtime::buffers::Buffers;
 use crate::runtime::driver::Driver;
 use crate::runtime::shared::{IoStats, Shared};
 use crate::runtime::{clock, thread, udp};
@@ -28,6 +29,8 @@ use zeroize::Zeroizing;
 pub struct Swarm {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Of long writes to streams.
+    copies: Mutex<Buffers>,
 }
 
 impl Swarm {
@@ -50,7 +53,7 @@ impl Swarm {
             Driver::new(shared.clone(), sockets, &config)?
         };
         let thread = thread::spawn(runtime, shared.clone(), driver.run())?;
-        Ok(Swarm { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Swarm { shared, thread: Mutex::new(Some(thread)), copies: Mutex::default() })
     }
 
     /// The queue that this swarm's events go to.
@@ -131,7 +134,13 @@ impl Swarm {
 
     /// Writes to a stream; how many bytes were taken. None of some: `WouldBlock`.
     pub fn write_stream(&self, stream: StreamId, data: &[u8]) -> Result<usize> {
-        self.change(|node, _| node.write_stream(stream, data))?
+        if data.len() <= limits::QUIC_COPY_BYTES {
+            return self.change(|node, _| node.write_stream(stream, data))?;
+        }
+        // Not under the lock: the network thread need not wait until all is copied.
+        let room = self.shared.with_node(|node, _| node.stream_room(stream))??;
+        let copy = self.copies.lock().copy(data.get(..room).unwrap_or(data)).freeze();
+        self.change(|node, _| node.write_stream_bytes(stream, copy, data.len()))?
     }
 
     /// Hands up to `most` bytes of a stream to `take`. Nothing there: `WouldBlock`.

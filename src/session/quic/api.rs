@@ -118,6 +118,17 @@ impl Quic {
         self.with_stream(stream, |streams, conn| streams.write(conn, stream.0, data))
     }
 
+    /// Bytes that `write_stream` would take now.
+    pub fn stream_room(&mut self, stream: StreamId) -> Result<usize> {
+        let (_, flow, _) = self.find_stream(stream)?;
+        Ok(flow.streams.writable(stream.0))
+    }
+
+    /// Takes `data`, of a write of `wanted` bytes, without a copy; how many bytes were taken.
+    pub fn write_stream_bytes(&mut self, stream: StreamId, data: Bytes, wanted: usize) -> Result<usize> {
+        self.with_stream(stream, |streams, conn| streams.write_bytes(conn, stream.0, data, wanted))
+    }
+
     /// No bytes of ours follow on a stream.
     pub fn finish_stream(&mut self, stream: StreamId) -> Result<()> {
         self.with_stream(stream, |streams, _| streams.finish(stream.0))

@@ -185,15 +185,55 @@ impl Streams {
         })
     }
 
+    /// Bytes that `write` would take now.
+    pub fn writable(&self, number: Number) -> usize {
+        let room = self.room();
+        self.streams.get(&number).map_or(0, |stream| room.of(&stream.writer))
+    }
+
+    /// Takes `data` without a copy, as far as there is room for it, of a write of `wanted` bytes; else as `write`.
+    pub fn write_bytes(
+        &mut self,
+        connection: &mut Connection,
+        number: Number,
+        mut data: Bytes,
+        wanted: usize,
+    ) -> Result<usize> {
+        let room = self.room();
+        let stream = self.open_for_writing(number)?;
+        data.truncate(room.of(&stream.writer));
+        let taken = data.len();
+        stream.writer.push(data);
+        // A stop by the peer is told by its event.
+        let _ = stream.writer.write(connection);
+        self.taken(number, taken, wanted)
+    }
+
+    fn open_for_writing(&mut self, number: Number) -> Result<&mut Stream> {
+        let stream = self.streams.get_mut(&number).ok_or_else(|| unknown(number))?;
+        match stream.sending {
+            Sending::Open => Ok(stream),
+            Sending::Stopped(code) => Err(closed(format!("the peer stopped reading with code {code}"))),
+            Sending::Finishing | Sending::Done => Err(closed("it was finished or reset by us".to_owned())),
+        }
+    }
+
+    /// What follows from a write of `wanted` bytes of which so many were taken.
+    fn taken(&mut self, number: Number, taken: usize, wanted: usize) -> Result<usize> {
+        if let Some(stream) = self.streams.get_mut(&number) {
+            stream.write_short = taken < wanted;
+        }
+        self.busy.insert(number);
+        if taken == 0 && wanted > 0 {
+            return Err(would_block("the stream takes no more for now; STREAM_WRITABLE follows".to_owned()));
+        }
+        Ok(taken)
+    }
+
     /// Takes as many bytes as there is room for; fewer than all, or none (`WouldBlock`), and `Writable` follows.
     pub fn write(&mut self, connection: &mut Connection, number: Number, data: &[u8]) -> Result<usize> {
         let room = self.room();
-        let stream = self.streams.get_mut(&number).ok_or_else(|| unknown(number))?;
-        match stream.sending {
-            Sending::Open => {}
-            Sending::Stopped(code) => return Err(closed(format!("the peer stopped reading with code {code}"))),
-            Sending::Finishing | Sending::Done => return Err(closed("it was finished or reset by us".to_owned())),
-        }
+        let stream = self.open_for_writing(number)?;
         let mut taken = 0usize;
         while let Some(left) = data.get(taken..).filter(|left| !left.is_empty()) {
             let piece = left.len().min(room.of(&stream.writer)).min(QUIC_GATHER_BYTES);
@@ -207,13 +247,8 @@ impl Streams {
                 let _ = stream.writer.write(connection);
             }
         }
-        stream.write_short = taken < data.len();
         // What is less than a block leaves with what the next calls add to it.
-        self.busy.insert(number);
-        if taken == 0 && !data.is_empty() {
-            return Err(would_block("the stream takes no more for now; STREAM_WRITABLE follows".to_owned()));
-        }
-        Ok(taken)
+        self.taken(number, taken, data.len())
     }
 
     /// No bytes follow ours.

@@ -252,6 +252,41 @@ fn readable_and_writable_are_told_once_for_each_change() {
 }
 
 #[test]
+fn large_writes_are_taken_without_a_copy_as_far_as_there_is_room() {
+    let mut world = World::new(Network::clean(5));
+    let (ours, theirs) = world.stream();
+    let write = |world: &mut World, data: Vec<u8>, wanted| {
+        let connection = &mut world.pair.peers[0].connection;
+        world.sides[0].streams.write_bytes(connection, ours, data.into(), wanted)
+    };
+    world.write(0, ours, &pattern(0, 10));
+    let room = world.sides[0].streams.writable(ours);
+    assert_eq!(room, QUIC_STREAM_WAITING - 10);
+    assert_eq!(write(&mut world, pattern(10, room), room), Ok(room));
+    world.settle();
+    assert_eq!(world.read_all(1, theirs), (pattern(0, 10 + room), None), "behind what was written before");
+    assert_eq!(world.happened(0), [], "it was taken in full");
+    // Nobody reads: less than was wanted is taken, then none, and the writer hears once.
+    let mut written = 10 + room;
+    while let Ok(taken) = write(&mut world, pattern(written, QUIC_STREAM_WAITING), 2 * QUIC_STREAM_WAITING) {
+        assert!((1..=QUIC_STREAM_WAITING).contains(&taken));
+        written += taken;
+        world.settle();
+        world.happened(0);
+    }
+    assert_eq!(world.sides[0].streams.writable(ours), 0);
+    assert_eq!(write(&mut world, Vec::new(), 1).unwrap_err().code, Code::WouldBlock);
+    let (read, _) = world.read_all(1, theirs);
+    world.settle();
+    assert_eq!(world.happened(0), [Happened::Writable(ours)]);
+    let (rest, _) = world.read_all(1, theirs);
+    assert_eq!([read, rest].concat(), pattern(10 + room, written - 10 - room));
+    world.sides[0].streams.finish(ours).unwrap();
+    assert_eq!(write(&mut world, pattern(0, 10), 10).unwrap_err().code, Code::Closed);
+    assert_eq!(write(&mut world, pattern(0, 0), 0).unwrap_err().code, Code::Closed);
+}
+
+#[test]
 fn the_end_alone_makes_a_stream_readable() {
     let mut world = World::new(Network::clean(5));
     let (ours, theirs) = world.stream();
