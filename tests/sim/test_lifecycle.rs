@@ -221,3 +221,30 @@ fn a_connection_comes_back_after_a_partition() {
         talk(&mut world, S * 6, "again");
     }
 }
+
+#[test]
+fn of_two_live_swarms_with_one_seed_the_newer_one_stays() {
+    let mut world = two_of_ours(190, Place::v4_only);
+    connected(&mut world, S);
+    let seed = world.identity_seed(0);
+    let twin = world.add_ours_seeded(Place::new(2).v4_only(), &Config::default(), seed);
+    let key = |w: &World, node: NodeId| w.ours(node).node.info().key;
+    let at = |w: &World| w.ours(1).peers.values().map(|info| info.address).collect::<Vec<_>>();
+    let there = world.net.places[twin].v4();
+    world.expect("the newer one", S * 10, |w| at(w) == [there]);
+    world.run_for(S * 120);
+    assert_eq!(at(&world), [there], "they push each other out for ever");
+    assert_eq!(world.ours(1).node.stats().connections, 2);
+    assert!(world.ours(0).peers.is_empty(), "the older one is connected with somebody");
+    assert_eq!(key(&world, 0), key(&world, twin));
+    talk_with(&mut world, twin, 1);
+}
+
+fn talk_with(world: &mut World, a: NodeId, b: NodeId) {
+    for (from, to) in [(a, b), (b, a)] {
+        let text = format!("from {from}").into_bytes();
+        let peer = *world.ours(from).peers.keys().next().expect("connected");
+        world.call(from, |node, now| node.send(now, peer, text.clone(), 0)).expect("room");
+        world.expect("delivery", S, |w| w.ours(to).received.iter().any(|got| got.data == text));
+    }
+}
