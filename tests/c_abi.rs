@@ -63,6 +63,11 @@ fn datagrams() {
 }
 
 #[test]
+fn places_are_not_exceeded() {
+    run("places");
+}
+
+#[test]
 fn keys_and_private_topics() {
     run("keys");
 }

@@ -42,6 +42,7 @@ def test_two_drivers_talk(tmp_path: Path) -> None:
             "address": "127.0.0.1",
             "port": there["port"],
             "session": "setowire/13",
+            "topics": 1,
         }
         other.event("connection", peer=ready["key"][:16])
 

@@ -65,7 +65,10 @@ enum Sending {
     Finishing,
     /// The peer reads no more; done when the application has heard.
     Stopped(u64),
-    Done,
+    /// Finished by us, and all of it acknowledged.
+    Finished,
+    /// Reset by us.
+    Reset,
 }
 
 enum Receiving {
@@ -214,7 +217,9 @@ impl Streams {
         match stream.sending {
             Sending::Open => Ok(stream),
             Sending::Stopped(code) => Err(closed(format!("the peer stopped reading with code {code}"))),
-            Sending::Finishing | Sending::Done => Err(closed("it was finished or reset by us".to_owned())),
+            Sending::Finishing | Sending::Finished | Sending::Reset => {
+                Err(closed("it was finished or reset by us".to_owned()))
+            }
         }
     }
 
@@ -262,9 +267,9 @@ impl Streams {
                 self.busy.insert(number);
                 Ok(())
             }
-            Sending::Finishing => Ok(()),
+            Sending::Finishing | Sending::Finished => Ok(()),
             Sending::Stopped(code) => Err(closed(format!("the peer stopped reading with code {code}"))),
-            Sending::Done => Err(closed("it was finished or reset by us".to_owned())),
+            Sending::Reset => Err(closed("it was reset by us".to_owned())),
         }
     }
 
@@ -273,7 +278,7 @@ impl Streams {
         let stream = self.streams.get_mut(&number).ok_or_else(|| unknown(number))?;
         // Fails where everything was acknowledged already.
         let _ = connection.send_stream(stream.id).reset(VarInt::from_u32(code));
-        self.end_sending(number);
+        self.end_sending(number, Sending::Reset);
         Ok(())
     }
 
@@ -355,7 +360,7 @@ impl Streams {
     /// QUIC reports that the peer has acknowledged a stream that we finished.
     pub fn finished(&mut self, id: StreamId) {
         if let Some((number, _)) = self.find(id) {
-            self.end_sending(number);
+            self.end_sending(number, Sending::Finished);
         }
     }
 
@@ -373,8 +378,8 @@ impl Streams {
                 self.forget_if_done(number);
             }
             // Nobody will write: nobody needs to hear.
-            Sending::Finishing => self.end_sending(number),
-            Sending::Stopped(_) | Sending::Done => {}
+            Sending::Finishing => self.end_sending(number, Sending::Finished),
+            Sending::Stopped(_) | Sending::Finished | Sending::Reset => {}
         }
     }
 
@@ -441,9 +446,9 @@ impl Streams {
         self.streams.get_mut(&number).map(|stream| (number, stream))
     }
 
-    fn end_sending(&mut self, number: Number) {
+    fn end_sending(&mut self, number: Number, how: Sending) {
         if let Some(stream) = self.streams.get_mut(&number) {
-            stream.sending = Sending::Done;
+            stream.sending = how;
             stream.write_short = false;
             stream.writer.abandon();
         }
@@ -452,7 +457,7 @@ impl Streams {
 
     fn forget_if_done(&mut self, number: Number) {
         let Some(stream) = self.streams.get(&number) else { return };
-        let sent = matches!(stream.sending, Sending::Done | Sending::Stopped(_));
+        let sent = matches!(stream.sending, Sending::Finished | Sending::Reset | Sending::Stopped(_));
         if sent && matches!(stream.receiving, Receiving::Done) {
             let reset = stream.reset;
             self.by_id.remove(&stream.id);
