@@ -8,6 +8,7 @@ this file reaches into its TLS state; the version is pinned for that reason
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import Any
 
@@ -139,9 +140,11 @@ class MutualQuic(QuicConnection):  # type: ignore[misc]
             verify_mode=ssl.CERT_NONE,
         )
         super().__init__(configuration=configuration, original_destination_connection_id=original, retry_source_connection_id=retry)
-        if cookie is not None:
-            self._peer_cid.cid = cookie
-            self._original_destination_connection_id = cookie
+        if configuration.is_client:
+            # Without a cookie any 9 to 20 bytes: eight are for ids that the acceptor made.
+            first = cookie or os.urandom(16)
+            self._peer_cid.cid = first
+            self._original_destination_connection_id = first
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
