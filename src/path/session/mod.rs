@@ -38,6 +38,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+/// As often `handle_timeout` looks whether what it did made something else due.
+const PASSES: usize = 4;
+
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathEvent {
@@ -251,6 +254,16 @@ impl Paths {
 
     /// Does what is due. `budget` bounds what goes to addresses that never answered.
     pub fn handle_timeout(&mut self, now: Instant, budget: &mut DialBudget, rng: &mut ChaCha20Rng, out: &mut PathOut) {
+        // One thing may make another due: a back-up that lapses, or is used, gives its place to the next.
+        for _ in 0..PASSES {
+            self.act(now, budget, rng, out);
+            if self.poll_deadline().is_none_or(|at| at > now) {
+                return;
+            }
+        }
+    }
+
+    fn act(&mut self, now: Instant, budget: &mut DialBudget, rng: &mut ChaCha20Rng, out: &mut PathOut) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         match self.search {
             None => {
