@@ -1,6 +1,6 @@
-/* SHA-256, FIPS 180-4: the topic of a room is the hash of its name. */
-#ifndef CHAT_SHA256_H
-#define CHAT_SHA256_H
+/* SHA-256, FIPS 180-4: topics are hashes of names. */
+#ifndef EXAMPLE_SHA256_H
+#define EXAMPLE_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>

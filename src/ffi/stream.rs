@@ -128,7 +128,7 @@ pub extern "C" fn setowire_stream_finish(swarm: *mut setowire_swarm, stream: u64
 }
 
 /// Gives up our direction of a stream: what was written and not yet read is thrown away, and the peer reads a reset with
-/// this code. Reading goes on.
+/// this code. A peer that has heard nothing of the stream before never does. Reading goes on.
 ///
 /// @param swarm   The swarm; not NULL.
 /// @param stream  The stream's id.
