@@ -284,6 +284,10 @@ impl Flow {
         if let Some(inbox) = self.inbox.take() {
             inbox.give_up(shared.reassembly);
         }
+        if let Some(peer) = peer {
+            // What happened before it went was not told yet: streams that were done, messages that had arrived.
+            self.report(peer, shared);
+        }
         for number in self.streams.give_up(shared.windows) {
             let stream = StreamId(number);
             shared.owners.remove(&stream);
