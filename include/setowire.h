@@ -85,6 +85,7 @@
  * loop is: on the event, call until a call falls short. A direction ends by setowire_stream_finish(), and all of it is
  * read; or by setowire_stream_reset() of the one who writes or setowire_stream_stop() of the one who reads, and some may be
  * lost. STREAM_CLOSED is the last event of a stream: when both directions are done, or with a code when the peer goes first.
+ * What had come and was not read by then is lost: let the side go first that reads last.
  *
  * THREADS. Every function may be called on any thread at any time, unless it says otherwise; a config and an event belong
  * to one thread at a time. A swarm calls you on one thread of its own, never twice at once, and holds no lock meanwhile:
@@ -1298,7 +1299,7 @@ int32_t setowire_stream_finish(setowire_swarm *swarm,
 
 /**
  * Gives up our direction of a stream: what was written and not yet read is thrown away, and the peer reads a reset with
- * this code. Reading goes on.
+ * this code. A peer that has heard nothing of the stream before never does. Reading goes on.
  *
  * @param swarm   The swarm; not NULL.
  * @param stream  The stream's id.
