@@ -7,6 +7,7 @@
 #[path = "common/c.rs"]
 mod c;
 
+use setowire::error::Code;
 use setowire::event::{Record, kind};
 use setowire::node::{PeerId, StreamId};
 use setowire::{Config, Swarm};
@@ -73,10 +74,18 @@ fn opened(swarm: &Swarm) -> StreamId {
     swarm.open_stream(peer).expect("it is connected")
 }
 
-/// Writes until there was no room, and is again: the program reads.
+/// Writes more than waits for a program that does not read.
 fn write_until_it_reads(swarm: &Swarm, stream: StreamId) {
-    while swarm.write_stream(stream, &[7; 65_536]).is_ok_and(|taken| taken == 65_536) {}
-    next(swarm, kind::STREAM_WRITABLE);
+    let mut total = 0;
+    while total < 4 << 20 {
+        match swarm.write_stream(stream, &[7; 65_536]) {
+            Ok(taken) => total += taken,
+            Err(error) => {
+                assert_eq!(error.code, Code::WouldBlock, "{error}");
+                next(swarm, kind::STREAM_WRITABLE);
+            }
+        }
+    }
 }
 
 #[test]

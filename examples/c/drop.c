@@ -19,6 +19,7 @@
 #define PIECE 65536
 #define GAVE_UP 1 /* code of resets and stops: see the program that said so */
 #define BUSY 2    /* another transfer is on its way */
+#define GONE (-1) /* go on: the other side left, and STREAM_CLOSED tells */
 
 struct drop {
     setowire_swarm *swarm;
@@ -78,7 +79,8 @@ static int send_pieces(struct drop *drop) {
             if (ferror(drop->file)) return give_up(drop, drop->name);
         }
         if (drop->held == 0) {
-            if (setowire_stream_finish(drop->swarm, drop->stream) < 0) return failed("not taken");
+            int32_t ended = setowire_stream_finish(drop->swarm, drop->stream);
+            if (ended < 0) return ended == SETOWIRE_ERR_NOT_FOUND ? GONE : failed("not taken");
             drop->finished = true;
             break;
         }
@@ -88,7 +90,7 @@ static int send_pieces(struct drop *drop) {
         drop->gone += written;
         drop->total += written;
         if (got == SETOWIRE_ERR_WOULD_BLOCK || (got == 0 && drop->gone < drop->held)) return -1; /* STREAM_WRITABLE follows */
-        if (got < 0) return failed("not taken");
+        if (got < 0) return got == SETOWIRE_ERR_NOT_FOUND ? GONE : failed("not taken");
     }
     return -1;
 }
@@ -116,8 +118,7 @@ static int receive_pieces(struct drop *drop) {
         uint64_t code = 0;
         int32_t got = setowire_stream_read(drop->swarm, drop->stream, piece, PIECE, &read, &end, &code);
         if (got == SETOWIRE_ERR_WOULD_BLOCK) return -1; /* STREAM_READABLE follows */
-        if (got == SETOWIRE_ERR_NOT_FOUND) return -1;   /* the other side left; STREAM_CLOSED follows */
-        if (got < 0) return failed("the stream");
+        if (got < 0) return got == SETOWIRE_ERR_NOT_FOUND ? GONE : failed("the stream");
         if (drop->sending) {
             drop->kept |= read == 1 && piece[0] == 'k';
         } else if (read > 0 && fwrite(piece, 1, read, drop->file) != read) {
