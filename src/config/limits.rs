@@ -516,8 +516,9 @@ pub const SEND_BUDGET_BYTES: usize = 512 << 10;
 pub const COPY_BUFFERS: usize = 32;
 /// Empty buffers of `TRANSMIT_BYTES` kept for the next transmits.
 pub const SPARE_BUFFERS: usize = 8;
-/// Time the network thread adds to `CLOSE_DEADLINE` before it ends without the node's consent.
-pub const CLOSE_GRACE: Duration = Duration::from_millis(500);
+/// Time the network thread adds to `CLOSE_DEADLINE` before it ends without the node's consent: long, because only a bug,
+/// or a machine that hardly runs, uses it, and what is open is then not told one by one.
+pub const CLOSE_GRACE: Duration = Duration::from_secs(3);
 /// Name look-ups at one time; each holds a thread while the system's resolver works.
 pub const RESOLVER_CONCURRENT: usize = 4;
 /// Name look-ups that wait for one of these; a further one fails at once.
