@@ -8,6 +8,7 @@
 use super::ledger::Ledger;
 use super::streams::Streams;
 use super::{Life, Side};
+use crate::clock::Time;
 use crate::link::{Bursts, Profile};
 use crate::network::{NodeId, Place};
 use crate::rng::Rng;
@@ -175,15 +176,15 @@ impl Chaos {
             quiet = true;
             for node in self.nodes() {
                 let Some(ours) = self.world.ours_or_none(node) else { continue };
-                for (_, event) in std::mem::take(&mut ours.events) {
+                for (at, event) in std::mem::take(&mut ours.events) {
                     quiet = false;
-                    self.event(node, event);
+                    self.event(at, node, event);
                 }
             }
         }
     }
 
-    fn event(&mut self, node: NodeId, event: Event) {
+    fn event(&mut self, at: Time, node: NodeId, event: Event) {
         let of = self.life(node);
         match event {
             Event::Connection(info) => {
@@ -197,9 +198,11 @@ impl Chaos {
                 self.ledger.close(Side { of, peer });
                 self.streams.close(Side { of, peer });
             }
-            Event::Message { peer, data, .. } | Event::Datagram { peer, data } => {
-                self.ledger.got(Side { of, peer }, &data);
+            Event::Message { peer, data, broadcast, .. } => {
+                let signed = broadcast.is_some_and(|broadcast| broadcast.author.is_some());
+                self.ledger.got(Side { of, peer }, &data, signed, at);
             }
+            Event::Datagram { peer, data } => self.ledger.got(Side { of, peer }, &data, false, at),
             Event::Stream { peer, stream, change } => {
                 self.streams.event(&mut self.world, Side { of, peer }, stream, change);
             }

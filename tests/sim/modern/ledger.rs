@@ -2,12 +2,14 @@
 //!
 //! A message names the side of the session it was given to and its number there. Asserted with every event: messages
 //! of a session arrive whole, in order, without gaps and once, at the peer it is with, all at one session
-//! of his; a datagram arrives at most once; a broadcast at most once in one run of a program; a tag is
+//! of his; a datagram arrives at most once; a broadcast once in one run of a program, but for a late signed one; a tag is
 //! answered once, with success only after the message arrived, and at the latest when the session ends.
 
 use super::{Life, Side, pattern};
+use crate::clock::Time;
 use crate::network::NodeId;
 use setowire::Code;
+use setowire::config::limits::BRIDGE_OVERLAP;
 use setowire::node::PeerId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +45,8 @@ pub struct Ledger {
     datagrams_sent: BTreeMap<Side, u32>,
     datagrams_got: BTreeSet<(Side, u32)>,
     broadcasts: u32,
-    heard: BTreeSet<(Life, u32)>,
+    /// Whether it came with its author's signature, and when.
+    heard: BTreeMap<(Life, u32), (bool, Time)>,
     pub delivered: u64,
     pub bytes: u64,
     pub unsent: u64,
@@ -124,11 +127,11 @@ impl Ledger {
     }
 
     pub fn heard(&self, life: Life, broadcast: u32) -> bool {
-        self.heard.contains(&(life, broadcast))
+        self.heard.contains_key(&(life, broadcast))
     }
 
     /// A message, datagram or broadcast arrived.
-    pub fn got(&mut self, side: Side, data: &[u8]) {
+    pub fn got(&mut self, side: Side, data: &[u8], signed: bool, at: Time) {
         let (kind, from, number) = read(data);
         match kind {
             MESSAGE => {
@@ -148,8 +151,10 @@ impl Ledger {
             }
             BROADCAST => {
                 assert!(number <= self.broadcasts && from.of != side.of, "broadcast {number} of {from:?}");
-                let first = self.heard.insert((side.of, number));
-                assert!(first, "broadcast {number} of {from:?} came twice to {:?}", side.of);
+                // A signed one is new again when its unsigned copy came over the old wire long ago (docs/protocol.md).
+                let before = self.heard.insert((side.of, number), (signed, at));
+                let copy = |(was_signed, then): (bool, Time)| !was_signed && signed && at >= then + BRIDGE_OVERLAP;
+                assert!(before.is_none_or(copy), "broadcast {number} of {from:?} came twice to {:?}", side.of);
             }
             OLD => {}
             _ => panic!("a message of an unknown kind {kind}"),
