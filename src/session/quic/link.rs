@@ -297,7 +297,7 @@ impl Link {
         }
     }
 
-    /// Takes what happened. The owner calls it again for what was left by its bounds, when `has_more`.
+    /// Takes what happened. What was left by the bounds of the control stream follows at `deadline`.
     pub fn work(
         &mut self,
         now: Instant,

@@ -179,11 +179,6 @@ impl Quic {
         })
     }
 
-    /// Microseconds since 1970 when this swarm was made; the newer of two with one seed stays.
-    pub fn instance(&self) -> u64 {
-        self.own.instance
-    }
-
     /// A PROBE, and its answer.
     pub fn handle_probe(&mut self, env: &mut Env<'_>, from: SocketAddr, probe: &Probe) {
         self.probing.answer(env, from, probe);
