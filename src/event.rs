@@ -8,7 +8,7 @@
 
 use crate::crypto::tls::Suite;
 use crate::error::Code;
-use crate::node::{Broadcast, Event, PeerInfo, StreamChange, TopicId};
+use crate::node::{Broadcast, Candidate, Event, PeerInfo, StreamChange, TopicId, Whom};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -29,6 +29,14 @@ pub mod kind {
     pub const STREAM_READABLE: u16 = 11;
     pub const STREAM_WRITABLE: u16 = 12;
     pub const STREAM_CLOSED: u16 = 13;
+    pub const CHANGED: u16 = 14;
+    pub const PEER: u16 = 15;
+    pub const PEER_REJECTED: u16 = 16;
+    pub const TOPIC_UPDATED: u16 = 17;
+    pub const PEER_TOPIC: u16 = 18;
+    pub const BANNED: u16 = 19;
+    pub const ASK: u16 = 20;
+    pub const FOUND: u16 = 21;
     pub const CLOSED: u16 = 63;
 }
 
@@ -144,6 +152,38 @@ impl From<Event> for Record {
                     ..Record::default()
                 }
             }
+            Event::Changed { connecting, connections, known } => {
+                let object = json!({ "connecting": connecting, "connections": connections, "known": known });
+                Record { data: text(&object), ..about(kind::CHANGED, 0) }
+            }
+            Event::Candidate { candidate, accepted } => {
+                let kind = if accepted { kind::PEER } else { kind::PEER_REJECTED };
+                let topic = candidate.topic.map_or(0, |topic| topic.0);
+                Record { tag: topic, data: text(&candidate_json(&candidate)), ..about(kind, 0) }
+            }
+            Event::Found { op, tag, candidate } => {
+                Record { subject: op.0, tag, data: text(&candidate_json(&candidate)), ..about(kind::FOUND, 0) }
+            }
+            Event::TopicUpdated { topic, ok } => {
+                let code = if ok { 0 } else { Code::Unreachable as i32 };
+                Record { subject: topic.0, code, ..about(kind::TOPIC_UPDATED, 0) }
+            }
+            Event::PeerTopic { whom, topic } => {
+                Record { tag: topic.0, data: text(&whom_json(&whom)), ..about(kind::PEER_TOPIC, 0) }
+            }
+            Event::Banned { whom, reason } => {
+                let mut object = whom_json(&whom);
+                object["reason"] = json!(reason);
+                Record { data: text(&object), ..about(kind::BANNED, 0) }
+            }
+            Event::Ask(question) => {
+                let mut object = whom_json(&question.whom);
+                object["purpose"] = json!(question.purpose.name());
+                object["address"] = json!(question.address.map(|address| plain_ip(address.ip())));
+                object["port"] = json!(question.address.map(|address| address.port()));
+                let topic = question.topic.map_or(0, |topic| topic.0);
+                Record { subject: question.id, tag: topic, data: text(&object), ..about(kind::ASK, 0) }
+            }
             Event::Peers { json } => Record { data: json.into(), ..about(kind::PEERS, 0) },
             Event::Closed { code, detail } => {
                 Record { code: code.map_or(0, |code| code as i32), data: detail.into(), ..about(kind::CLOSED, 0) }
@@ -178,6 +218,24 @@ fn peer_json(info: &PeerInfo) -> Value {
         "max_message": info.max_message,
         "addresses": info.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+/// A peer by the name that it has.
+pub fn whom_json(whom: &Whom) -> Value {
+    match whom {
+        Whom::Key(key) => json!({ "key": hex(key), "id": null }),
+        Whom::Legacy(id) => json!({ "key": null, "id": hex(id) }),
+    }
+}
+
+fn candidate_json(candidate: &Candidate) -> Value {
+    let mut object = whom_json(&candidate.whom);
+    object["address"] = json!(candidate.address.map(|address| plain_ip(address.ip())));
+    object["port"] = json!(candidate.address.map(|address| address.port()));
+    object["source"] = json!(candidate.source.name());
+    object["local"] = json!(candidate.local);
+    object["topic"] = json!(candidate.topic.map(|topic| topic.0));
+    object
 }
 
 /// Without the `::ffff:` of an IPv4 address seen through an IPv6 socket.

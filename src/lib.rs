@@ -1,7 +1,7 @@
 //! Setowire: programs find each other by topic and talk directly.
 //!
 //! The way of a datagram: `runtime` takes it from a socket, `node` looks at its
-//! first byte, `session` opens it, `discovery`, `path` and `mesh` decide what
+//! first byte, `session` opens it, `swarm`, `discovery`, `path` and `mesh` decide what
 //! follows, and what the application is told goes through `queue` to a callback,
 //! a descriptor or a waiting thread. Everything from `node` down is sans-IO: bytes,
 //! time and randomness come in as arguments, bytes, events and deadlines go out.
@@ -26,6 +26,7 @@ pub mod queue;
 #[allow(unsafe_code)]
 pub mod runtime;
 pub mod session;
+pub mod swarm;
 pub mod timers;
 pub mod wire;
 

@@ -379,13 +379,6 @@ pub const DIAL_BUDGET_WINDOW: Duration = Duration::from_secs(10);
 /// IP addresses whose budget is remembered; a new one waits until an old one is forgotten.
 pub const DIAL_BUDGET_ADDRS: usize = 2_048;
 
-/// Waits before the next dial of a peer that was lost, in seconds; the last one repeats.
-pub const RECONNECT_SECONDS: [u64; 6] = [1, 2, 5, 15, 60, 300];
-/// Lost peers that are dialled again.
-pub const RECONNECT_MAX: usize = 256;
-/// A lost peer that never came back is forgotten after so many dials.
-pub const RECONNECT_TRIES: u32 = 12;
-
 // ---- Discovery ----
 
 /// Group of the IPv4 beacon (the old peers' own).
@@ -400,6 +393,10 @@ pub const LAN_PERIOD: Duration = Duration::from_secs(5);
 pub const LAN_MAX_BEACON: usize = 512;
 /// Nonces of sealed beacons remembered, so that a replay is none: a minute and a half of 100 peers on both families.
 pub const LAN_NONCES: usize = 4_096;
+/// Topics that beacons are heard of: those joined, and as many keys of peers that are looked for.
+pub const LAN_TOPICS: usize = 2 * TOPICS_MAX;
+/// Peers remembered as having announced themselves lately: who asks and is one of them is dialled, not answered.
+pub const LAN_ANNOUNCERS: usize = 64;
 /// Interfaces used for beacons.
 pub const LAN_INTERFACES: usize = 32;
 /// How often the list of interfaces is read, for the LAN source, and where the system does not tell of changes.
@@ -414,6 +411,11 @@ pub const LOCAL_ADDRESSES: usize = 64;
 pub const TOPICS_MAX: usize = 1_024;
 /// Seeds and cached peers given by the application.
 pub const SEEDS_MAX: usize = 64;
+/// The nodes of the option `bootstrap` are dialled when nobody was met for so long (the old peers' own time), and again
+/// in this period while nobody is.
+pub const BOOTSTRAP_AFTER: Duration = Duration::from_secs(15);
+/// The port of such a node that names none (the old peers' own).
+pub const BOOTSTRAP_PORT: u16 = 49_737;
 /// Seeds are dialled again in this period while nobody is connected.
 pub const SEED_RETRY: Duration = Duration::from_secs(30);
 /// Cached peers handed out, and taken in (the old peers' number).
@@ -464,6 +466,78 @@ pub const BRIDGE_OVERLAP: Duration = Duration::from_secs(10);
 
 /// Connected peers, both directions (option `max_peers`).
 pub const MAX_PEERS: usize = 100;
+/// Dials in progress at one time for the swarm (option `max_parallel`): a dial that nobody answers takes six seconds, so
+/// forged reports of a hundred peers do not keep out the next real one.
+pub const PARALLEL_DIALS: usize = 128;
+/// The defaults of the presets `v4` and `v2`: those of Hyperswarm 4 and 2.
+pub const V4_MAX_PEERS: usize = 64;
+pub const V4_PARALLEL_DIALS: usize = 3;
+pub const V2_MAX_PEERS: usize = 24;
+pub const V2_PARALLEL_DIALS: usize = 1;
+/// Under `v4` the option `max_peers` bounds dials alone; this bounds all connections.
+pub const V4_CONNECTIONS_MAX: usize = 1_024;
+/// What may be added to the waits before a dial is repeated (option `jitter`), so that peers lost together spread.
+pub const RETRY_JITTER: Duration = Duration::from_millis(500);
+/// Waits before a dial is repeated, short, middle, long and for peers joined by key, and what is added by chance.
+pub const RETRY_WAITS: [[Duration; 2]; 4] = [
+    [Duration::from_secs(1), Duration::from_millis(500)],
+    [Duration::from_secs(5), Duration::from_secs(1)],
+    [Duration::from_secs(15), Duration::from_secs(2)],
+    [Duration::from_secs(600), Duration::from_secs(120)],
+];
+/// Waits of the preset `v2` before the first, second and third retry (option `requeue`).
+pub const V2_REQUEUE: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
+/// Preset `v2`: a peer that did not answer these is forgotten so much later (option `forget_unresponsive`).
+pub const V2_FORGET_UNRESPONSIVE: Duration = Duration::from_millis(7_500);
+/// A wait that an option may name: a day.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(86_400);
+/// A connection that was open for so long was a good one: dials are counted anew.
+pub const GOOD_CONNECTION: Duration = Duration::from_secs(15);
+/// Peers joined by key are dialled at once while they have fewer failed dials than this, each this much later per dial.
+pub const EXPLICIT_ATTEMPTS: u32 = 5;
+pub const EXPLICIT_SPACING: Duration = Duration::from_secs(1);
+/// Peers joined by key: as many as topics.
+pub const EXPLICIT_MAX: usize = 1_024;
+/// A dial of the swarm ends after this, whatever it waits for; the preset `v2` has the second one.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+pub const V2_DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the addresses of a peer that was joined by key are looked for before the dial counts as failed: a beacon asks for
+/// them and the answer comes at once, or is lost and asked for again once.
+pub const FIND_PATIENCE: Duration = Duration::from_secs(2);
+/// A peer whose connection was lost, not closed, is dialled so often before it is forgotten: for an hour and a half.
+pub const LOST_ATTEMPTS: u32 = 12;
+/// Time from one round of discovery of a topic to the next, and what is added by chance (those of Hyperswarm).
+pub const ROUND_PERIOD: Duration = Duration::from_secs(600);
+pub const ROUND_SPREAD: Duration = Duration::from_secs(120);
+pub const V2_ROUND_PERIOD: Duration = Duration::from_secs(300);
+pub const V2_ROUND_SPREAD: Duration = Duration::from_secs(300);
+/// A round that is so late was delayed by a sleep of the machine: it is moved by chance.
+pub const ROUND_OVERDUE: Duration = Duration::from_secs(30);
+/// How long answers of the local network are waited for in a round: they come within milliseconds, or the beacon was lost
+/// and its echo brings them.
+pub const LAN_ROUND: Duration = Duration::from_millis(500);
+/// Answers to beacons that ask, per topic: one in this time serves everyone who asked.
+pub const LAN_ANSWER_PERIOD: Duration = Duration::from_millis(200);
+/// Peers found by a topic with a limit that are remembered between its rounds.
+pub const LIMIT_MEMORY: usize = 64;
+/// Peers known at one time, connected or not: anybody can announce any number. An entry has 300 bytes.
+pub const KNOWN_MAX: usize = 16_384;
+/// Of these, those last heard of at one IP address: programs of one host or behind one home router.
+pub const KNOWN_PER_IP: usize = 1_024;
+/// Bans in force. Those made by the firewall's answers give way to new ones.
+pub const BANS_MAX: usize = 16_384;
+/// Questions to the application at one time; who comes beyond is turned away.
+pub const QUESTIONS_MAX: usize = 1_024;
+/// How long an answer is waited for (option `firewall_deadline`): less than a handshake may take.
+pub const FIREWALL_DEADLINE: Duration = Duration::from_secs(5);
+pub const FIREWALL_DEADLINE_MAX: Duration = Duration::from_secs(8);
+/// How long an answer holds for the peer that it was about (option `handshake_clear_wait`).
+pub const HANDSHAKE_CLEAR_WAIT: Duration = Duration::from_secs(10);
+/// Answers remembered for that.
+pub const VERDICTS_KEPT: usize = 1_024;
+/// Bytes of an id that programs tell each other to find two connections between them, and pairs remembered.
+pub const DEDUP_ID_BYTES: usize = 64;
+pub const DEDUP_PAIRS: usize = 10_000;
 /// The largest `max_peers` accepted: ids and tables are sized for it.
 pub const MAX_PEERS_LIMIT: usize = 10_000;
 /// Operations in progress (connects, name look-ups, sends with a tag).
@@ -482,6 +556,9 @@ pub const QUEUE_BYTES: usize = 32 << 20;
 /// Places for `CONNECTION` and `DISCONNECTION` beyond `event_queue_items`: as many peers as there may be, and as
 /// many that came and went while the application did not read. Without two free places no connection is made.
 pub const QUEUE_LIFE_CYCLE: usize = 4 * MAX_PEERS_LIMIT;
+/// Events about peers that are not connected, and questions, waiting; more are counted and dropped. Four for each peer of the
+/// largest swarm that anybody had in mind.
+pub const QUEUE_NOTICES: usize = 4_096;
 /// Log lines waiting for the log callback; more are counted and dropped.
 pub const LOG_QUEUE_LINES: usize = 1_024;
 

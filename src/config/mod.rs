@@ -5,8 +5,11 @@
 //! the swarm was made. Every default comes from `limits`.
 
 pub mod limits;
+pub mod swarm;
 
 use crate::error::{Error, Result};
+use std::time::Duration;
+use swarm::{Preset, SwarmOptions};
 use zeroize::Zeroizing;
 
 /// Which events the application wants; bit `n` is event kind `n`.
@@ -39,14 +42,16 @@ pub struct Config {
     pub seed: Option<Zeroizing<[u8; 32]>>,
     /// Where to bind: IPv4 and IPv6 addresses, at most one of each family. Port 0: any.
     pub bind: Vec<std::net::SocketAddr>,
-    /// Connected peers, both directions.
-    pub max_peers: usize,
+    /// How peers are looked for, dialled, taken and given up.
+    pub swarm: SwarmOptions,
     /// The LAN source: beacons sent and heard.
     pub lan: bool,
     /// Names of the interfaces to use for beacons; empty: every one that can multicast.
     pub lan_interfaces: Vec<String>,
     /// `host:port` dialled at join.
     pub seeds: Vec<String>,
+    /// `host:port` dialled when nobody was met for some time.
+    pub bootstrap: Vec<String>,
     /// Peers of earlier runs, JSON as handed out by the `peers` event.
     pub peer_cache: Option<String>,
     /// The suites of modern sessions.
@@ -74,10 +79,11 @@ impl Default for Config {
         Config {
             seed: None,
             bind: Vec::new(),
-            max_peers: limits::MAX_PEERS,
+            swarm: SwarmOptions::default(),
             lan: true,
             lan_interfaces: Vec::new(),
             seeds: Vec::new(),
+            bootstrap: Vec::new(),
             peer_cache: None,
             cipher: Cipher::default(),
             legacy: true,
@@ -98,10 +104,36 @@ type Setter = fn(&mut Config, &str) -> Result<()>;
 pub const OPTIONS: &[(&str, Setter)] = &[
     ("seed", |c, v| c.set_seed(v.as_bytes())),
     ("bind", |c, v| c.add_bind(v)),
-    ("max_peers", |c, v| number("max_peers", v, 1, limits::MAX_PEERS_LIMIT).map(|n| c.max_peers = n)),
+    ("preset", |c, v| preset(v).map(|preset| c.swarm = SwarmOptions::of(preset))),
+    ("max_peers", |c, v| number("max_peers", v, 1, limits::MAX_PEERS_LIMIT).map(|n| c.swarm.max_peers = n)),
+    ("max_client_connections", |c, v| count("max_client_connections", v).map(|n| c.swarm.max_client_connections = n)),
+    ("max_server_connections", |c, v| count("max_server_connections", v).map(|n| c.swarm.max_server_connections = n)),
+    ("max_parallel", |c, v| number("max_parallel", v, 1, limits::DIALS_MAX).map(|n| c.swarm.max_parallel = n)),
+    ("backoffs", |c, v| waits("backoffs", v).map(|waits| c.swarm.backoffs = Some(waits))),
+    ("jitter", |c, v| millis("jitter", v, limits::RETRY_WAIT_MAX).map(|time| c.swarm.jitter = time)),
+    ("requeue", |c, v| c.set_requeue(v)),
+    ("forget_unresponsive", |c, v| {
+        millis("forget_unresponsive", v, limits::RETRY_WAIT_MAX).map(|time| c.swarm.forget_unresponsive = time)
+    }),
+    ("forget_banned", |c, v| match v {
+        "never" => {
+            c.swarm.forget_banned = None;
+            Ok(())
+        }
+        v => millis("forget_banned", v, limits::RETRY_WAIT_MAX).map(|time| c.swarm.forget_banned = Some(time)),
+    }),
+    ("firewall", |c, v| boolean("firewall", v).map(|b| c.swarm.firewall = b)),
+    ("validate", |c, v| boolean("validate", v).map(|b| c.swarm.validate = b)),
+    ("firewall_deadline", |c, v| {
+        millis("firewall_deadline", v, limits::FIREWALL_DEADLINE_MAX).map(|time| c.swarm.firewall_deadline = time)
+    }),
+    ("handshake_clear_wait", |c, v| {
+        millis("handshake_clear_wait", v, limits::RETRY_WAIT_MAX).map(|time| c.swarm.handshake_clear_wait = time)
+    }),
     ("lan", |c, v| boolean("lan", v).map(|b| c.lan = b)),
     ("lan_interfaces", |c, v| c.set_lan_interfaces(v)),
     ("seeds", |c, v| list(v).try_for_each(|s| c.add_seed(s))),
+    ("bootstrap", |c, v| list(v).try_for_each(|s| c.add_bootstrap(s))),
     ("peer_cache", |c, v| c.set_peer_cache(v)),
     ("cipher", |c, v| cipher(v).map(|cipher| c.cipher = cipher)),
     ("legacy", |c, v| boolean("legacy", v).map(|b| c.legacy = b)),
@@ -189,6 +221,32 @@ impl Config {
         Ok(())
     }
 
+    /// Adds a `host:port`, or a `host` with the usual port, to dial when nobody is met.
+    pub fn add_bootstrap(&mut self, text: &str) -> Result<()> {
+        if self.bootstrap.len() >= limits::SEEDS_MAX {
+            return Err(Error::invalid(format!("bootstrap: more than {} were given", limits::SEEDS_MAX)));
+        }
+        let whole = format!("{text}:{}", limits::BOOTSTRAP_PORT);
+        let node = [text, &whole].into_iter().find(|node| split_host_port(node).is_ok());
+        let node = node.ok_or_else(|| Error::invalid(format!("bootstrap: {text:?} is not host:port")))?;
+        self.bootstrap.push(node.to_owned());
+        Ok(())
+    }
+
+    /// Takes one to three waits; those that are left out keep their default.
+    fn set_requeue(&mut self, text: &str) -> Result<()> {
+        let given =
+            list(text).map(|part| millis("requeue", part, limits::RETRY_WAIT_MAX)).collect::<Result<Vec<_>>>()?;
+        if given.is_empty() || given.len() > self.swarm.requeue.len() {
+            return Err(Error::invalid(format!("requeue: {} waits were given; it takes 1 to 3", given.len())));
+        }
+        self.swarm.requeue = limits::V2_REQUEUE;
+        for (wait, given) in self.swarm.requeue.iter_mut().zip(given) {
+            *wait = given;
+        }
+        Ok(())
+    }
+
     /// Takes in the peers of an earlier run.
     pub fn set_peer_cache(&mut self, json: &str) -> Result<()> {
         if json.len() > limits::CACHE_MAX_BYTES {
@@ -238,6 +296,36 @@ fn cipher(text: &str) -> Result<Cipher> {
         .into_iter()
         .find(|cipher| cipher.name() == text)
         .ok_or_else(|| Error::invalid(format!("cipher: {text:?} is neither chacha20 nor fastest")))
+}
+
+fn preset(text: &str) -> Result<Preset> {
+    let known = [Preset::Setowire, Preset::V4, Preset::V2];
+    known
+        .into_iter()
+        .find(|preset| preset.name() == text)
+        .ok_or_else(|| Error::invalid(format!("preset: {text:?} is none of setowire, v4 and v2")))
+}
+
+/// A number of connections, or `unlimited`.
+fn count(name: &str, text: &str) -> Result<usize> {
+    match text {
+        "unlimited" => Ok(usize::MAX),
+        text => number(name, text, 0, limits::MAX_PEERS_LIMIT)
+            .map_err(|e| Error::invalid(format!("{}, nor \"unlimited\"", e.detail))),
+    }
+}
+
+fn millis(name: &str, text: &str, most: Duration) -> Result<Duration> {
+    let most = usize::try_from(most.as_millis()).unwrap_or(usize::MAX);
+    number(name, text, 0, most).map(|n| Duration::from_millis(n as u64))
+}
+
+fn waits(name: &str, text: &str) -> Result<[Duration; 4]> {
+    let given = list(text).map(|part| millis(name, part, limits::RETRY_WAIT_MAX)).collect::<Result<Vec<_>>>()?;
+    let count = given.len();
+    given
+        .try_into()
+        .map_err(|_| Error::invalid(format!("{name}: {count} waits were given; it takes 4, in milliseconds")))
 }
 
 fn number(name: &str, text: &str, low: usize, high: usize) -> Result<usize> {

@@ -49,6 +49,11 @@ impl TopicKey {
         TopicKey::derive(both.as_slice(), b"private topic")
     }
 
+    /// Under which a peer is looked for by who knows its key. Nobody joins it.
+    pub fn peer(key: &[u8; 32]) -> TopicKey {
+        TopicKey::derive(key, b"peer")
+    }
+
     fn derive(material: &[u8], info: &[u8]) -> TopicKey {
         TopicKey(hkdf(b"setowire/13", material, &[info]))
     }

@@ -19,4 +19,6 @@ pub struct Hint {
     /// Who is said to be there, to setowire/13: the key that the other side must show.
     pub key: Option<[u8; 32]>,
     pub source: Source,
+    /// What the topic that was announced is called outside; none: it is not known which.
+    pub topic: Option<[u8; 32]>,
 }

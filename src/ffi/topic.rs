@@ -8,7 +8,7 @@ use super::handle;
 use super::pointer::{self, Out, OutList};
 use super::setowire_swarm;
 use super::swarm::check_message;
-use crate::node::TopicId;
+use crate::node::{Modes, TopicId};
 use zeroize::Zeroizing;
 
 /// Joins a topic: finds its other members and is found by them. It is public: everyone who knows or guesses the 32 bytes
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn setowire_swarm_join(
         let swarm = handle::get(swarm)?;
         // SAFETY: the header asks for `len` readable bytes.
         let topic = unsafe { pointer::array(topic, len, "topic")? };
-        topic_id.set(swarm.join(topic, None)?.0);
+        topic_id.set(swarm.join(topic, None, Modes::default())?.0);
         Ok(0)
     })
 }
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn setowire_swarm_join_private(
         let (topic, secret) =
             unsafe { (pointer::array(topic, len, "topic")?, pointer::array(secret, secret_len, "secret")?) };
         let secret = Zeroizing::new(secret);
-        topic_id.set(swarm.join(topic, Some(*secret))?.0);
+        topic_id.set(swarm.join(topic, Some(*secret), Modes::default())?.0);
         Ok(0)
     })
 }

@@ -181,6 +181,11 @@ pub const SETOWIRE_SOURCE_PEX: u8 = 6;
 /// Source of a peer: dialled again after it was lost.
 pub const SETOWIRE_SOURCE_RECONNECT: u8 = 7;
 
+/// Source of a peer: a node of the option "bootstrap".
+pub const SETOWIRE_SOURCE_BOOTSTRAP: u8 = 8;
+/// Source of a peer: a source that the application brought along.
+pub const SETOWIRE_SOURCE_OUTSIDE: u8 = 9;
+
 /// Family of a peer: not known yet.
 pub const SETOWIRE_FAMILY_UNKNOWN: u8 = 0;
 /// Family of a peer: the JavaScript or Python package, or this library.

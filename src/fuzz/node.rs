@@ -7,10 +7,11 @@
 //! of seven peers for whom a script can shake hands and seal frames, so that a
 //! fuzzer gets past ids and keys. Datagrams of the simulator can be replayed as they are.
 
+use crate::config::swarm::SwarmOptions;
 use crate::config::{Config, limits};
 use crate::crypto::identity::{Identity, V12Keys};
 use crate::crypto::v12::{SessionKeys, join_nonce};
-use crate::node::{Datagrams, LanInterface, LocalPorts, Node, Now, Output, PeerId, Stats, Via};
+use crate::node::{Datagrams, LanInterface, LocalPorts, Modes, Node, Now, Output, PeerId, Stats, Via};
 use crate::wire::handshake::Hello;
 use crate::wire::ping;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -131,11 +132,11 @@ impl Run {
             })
             .collect();
         let ports = LocalPorts { v4: Some(4_000), v6: Some(4_000) };
-        let config = Config { max_peers: 5, ..Config::default() };
+        let config = Config { swarm: SwarmOptions { max_peers: 5, ..SwarmOptions::default() }, ..Config::default() };
         let node = Node::new(&config, identity, ports, [9; 32], now).expect("the configuration is valid");
         let mut run = Run { node, now, keys, counter: 0, last_query: 0 };
         run.interfaces(3);
-        run.node.join(now, TOPIC, None).expect("the first join works");
+        run.node.join(now, TOPIC, None, Modes::default()).expect("the first join works");
         run.drain();
         run
     }
@@ -171,7 +172,7 @@ impl Run {
                 let peer = self.peer(script.u8());
                 drop(self.node.close_peer(now, peer));
             }
-            step::JOIN => drop(self.node.join(now, [script.u8() % 8; 32], None)),
+            step::JOIN => drop(self.node.join(now, [script.u8() % 8; 32], None, Modes::default())),
             step::LEAVE => drop(self.node.leave(now, &[script.u8() % 8; 32])),
             step::INTERFACES => self.interfaces(script.u8()),
             step::ACCEPTING => self.node.set_accepting(now, script.u8() & 1 == 1),
@@ -194,7 +195,7 @@ impl Run {
                 self.node.handle_resolved(now, self.last_query, result);
             }
             step::CLOCK => self.now.unix_us = u64::from(script.u32()) << 20,
-            step::CLOSE => self.node.close(now),
+            step::CLOSE => self.node.close(now, false),
             _ => {}
         }
         self.drain();
@@ -260,7 +261,11 @@ impl Run {
         while let Some(output) = self.node.poll_output(self.now) {
             match output {
                 Output::Resolve { query, .. } => self.last_query = query,
-                Output::Event(_) | Output::Log { .. } => {}
+                Output::Event(_)
+                | Output::Log { .. }
+                | Output::Round { .. }
+                | Output::CancelRound { .. }
+                | Output::Unannounce { .. } => {}
             }
         }
         while let Some(sent) = self.node.poll_transmit(self.now, true) {
@@ -286,7 +291,7 @@ impl Run {
 
     /// Closes the node; it must come to its end.
     fn end(&mut self) {
-        self.node.close(self.now);
+        self.node.close(self.now, false);
         self.drain();
         self.pass(limits::CLOSE_DEADLINE + Duration::from_secs(1));
         assert!(self.node.is_closed(), "close did not end");

@@ -107,12 +107,16 @@ pub enum Source {
     Pex,
     /// An address the peer was lost from.
     Reconnect,
+    /// A node of the option `bootstrap`.
+    Bootstrap,
+    /// A source outside of the node.
+    Outside,
 }
 
 impl Source {
     /// The application named the address; all else was heard from others, or remembered.
     pub const fn is_chosen(self) -> bool {
-        matches!(self, Source::Seed | Source::Connect)
+        matches!(self, Source::Seed | Source::Connect | Source::Bootstrap)
     }
 
     pub const fn name(self) -> &'static str {
@@ -124,6 +128,8 @@ impl Source {
             Source::Cache => "cache",
             Source::Pex => "pex",
             Source::Reconnect => "reconnect",
+            Source::Bootstrap => "bootstrap",
+            Source::Outside => "outside",
         }
     }
 }
@@ -175,6 +181,129 @@ impl Session {
             Session::Quic => "tls1.3",
         }
     }
+}
+
+/// By what a peer is known: nobody else may answer in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Whom {
+    /// The first eight bytes of the id of a peer of the old wire.
+    Legacy(crate::crypto::identity::WireId),
+    /// The Ed25519 key of a modern peer.
+    Key([u8; 32]),
+}
+
+/// What the sources are asked for in a round of discovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoundKind {
+    /// Say that we are there, and who else is.
+    Announce,
+    /// Say who is there.
+    Lookup,
+    /// Say who is there, and take back that we are.
+    LookupAndUnannounce,
+}
+
+/// What a session of a topic is to do; what is not said keeps its value, or has the preset's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Modes {
+    /// Look for others and dial them.
+    pub client: Option<bool>,
+    /// Be found by others.
+    pub server: Option<bool>,
+    /// Of the peers that look-ups find, so many are dialled. `usize::MAX`: all.
+    pub limit: Option<usize>,
+}
+
+/// What a session of a topic does, and the topic for all its sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    pub topic: Topic,
+    pub private: bool,
+    /// Of this session.
+    pub client: bool,
+    pub server: bool,
+    pub limit: usize,
+    /// Of all sessions of the topic together.
+    pub client_in_all: bool,
+    pub server_in_all: bool,
+    /// It is announced.
+    pub announced: bool,
+}
+
+/// A peer that a source found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub whom: Whom,
+    pub address: Option<SocketAddr>,
+    pub source: Source,
+    /// It is on this network.
+    pub local: bool,
+    /// A session of the topic that led to it.
+    pub topic: Option<TopicId>,
+}
+
+/// What the application is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    pub id: u64,
+    pub purpose: crate::swarm::door::Purpose,
+    pub whom: Whom,
+    pub address: Option<SocketAddr>,
+    pub topic: Option<TopicId>,
+}
+
+/// What is known of a peer, connected or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownPeer {
+    pub whom: Whom,
+    /// Where it may be, the newest first.
+    pub addresses: Vec<SocketAddr>,
+    pub source: Source,
+    /// Topics that it was found by.
+    pub topics: Vec<TopicId>,
+    pub connected: Option<PeerId>,
+    /// Dials that ended since the last good connection.
+    pub attempts: u32,
+    /// How urgent the next dial is: 4 very high to 0 very low; under the preset `v2` 5 to 0. None: it is not dialled again.
+    pub priority: Option<u8>,
+    pub proven: bool,
+    pub banned: bool,
+    pub client: bool,
+    pub explicit: bool,
+    pub reconnecting: bool,
+    pub queued: bool,
+    pub waiting: bool,
+    pub dialling: bool,
+}
+
+/// How far the swarm is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SwarmStatus {
+    /// Dials of the swarm in progress.
+    pub connecting: usize,
+    pub connections: usize,
+    /// Peers that are known, connected or not.
+    pub known: usize,
+    pub queued: usize,
+    /// Peers joined by key.
+    pub explicit: usize,
+    /// There is a place for one more dial.
+    pub open: bool,
+    /// It is announced, or was told to listen.
+    pub listening: bool,
+    pub suspended: bool,
+}
+
+/// Counters of the swarm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SwarmStats {
+    pub updates: u64,
+    pub client_attempted: u64,
+    pub client_opened: u64,
+    pub client_closed: u64,
+    pub server_opened: u64,
+    pub server_closed: u64,
+    pub banned: u64,
 }
 
 /// What is known of a connected peer.
@@ -248,6 +377,20 @@ pub enum Event {
     Writable { peer: PeerId },
     /// An operation ended: `code` is none on success.
     OpDone { op: OpId, tag: u64, peer: Option<PeerId>, code: Option<Code>, detail: String },
+    /// The number of dials, connections or known peers changed.
+    Changed { connecting: usize, connections: usize, known: usize },
+    /// A source found a peer; `accepted` is false if the application did not want it.
+    Candidate { candidate: Candidate, accepted: bool },
+    /// A round of discovery ended. `ok`: a source worked.
+    TopicUpdated { topic: TopicId, ok: bool },
+    /// A peer was found by one more topic.
+    PeerTopic { whom: Whom, topic: TopicId },
+    /// The firewall banned a peer.
+    Banned { whom: Whom, reason: String },
+    /// The application is asked; `Node::answer` ends it.
+    Ask(Question),
+    /// A look-up that was asked for found a peer.
+    Found { op: OpId, tag: u64, candidate: Candidate },
     /// The peer cache changed: JSON to keep for the next run.
     Peers { json: String },
     /// The swarm ended; nothing follows.
@@ -326,6 +469,23 @@ pub enum Output {
         query: u64,
         host: String,
         port: u16,
+    },
+    /// Ask a source outside of the node; answered by `Node::handle_found` and, once, `Node::handle_round_done`.
+    Round {
+        query: u64,
+        /// What the topic is called outside: nobody learns the topic from it.
+        name: [u8; 32],
+        kind: RoundKind,
+        /// Take back what an earlier run with our key may have left.
+        clear: bool,
+    },
+    /// Nobody waits for this round any more.
+    CancelRound {
+        query: u64,
+    },
+    /// Take back an announcement; answered by `Node::handle_unannounced`.
+    Unannounce {
+        name: [u8; 32],
     },
     /// For the log callback.
     Log {

@@ -1,21 +1,28 @@
 //! What the application asks for. Every call answers at once; what takes time ends in an event.
 
 use super::{Closing, Node};
+use crate::config::swarm::Preset;
 use crate::config::{limits, split_host_port};
 use crate::error::{Code, Error, Result};
 use crate::mesh::flood::content_id;
 use crate::node::api::*;
+use crate::node::swarm::roster;
 use crate::node::topics::Name;
-use crate::path::reconnect::Whom;
+use crate::swarm::{Lent, Wants};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 impl Node {
-    /// Joins a topic: it is announced, looked for, and known peers and seeds are dialled. With a secret only those
-    /// who have it too can find it, or learn that we joined it.
-    pub fn join(&mut self, now: Now, topic: Topic, secret: Option<[u8; 32]>) -> Result<TopicId> {
+    /// Joins a topic: as server it is announced, as client others are looked for and dialled; known peers and seeds are
+    /// dialled. With a secret only those who have it too can find it, or learn that we joined it.
+    pub fn join(&mut self, now: Now, topic: Topic, secret: Option<[u8; 32]>, modes: Modes) -> Result<TopicId> {
         self.check_open()?;
+        let wants = self.wants(modes, None)?;
+        if self.roster.options().preset == Preset::V2 && self.topics.find(&Name::new(topic, secret)).is_some() {
+            // Version 2 knows no sessions: who joins again means to begin anew.
+            self.leave(now, &topic)?;
+        }
         if self.topics.len() >= limits::TOPICS_MAX {
             let detail = format!("topic: {} are joined, that is the limit; leave one", limits::TOPICS_MAX);
             return Err(Error::new(Code::WouldBlock, detail));
@@ -26,18 +33,44 @@ impl Node {
             self.quic.join(no, name.joined());
             self.mesh.join(no, name.key().mesh());
             if let Some(lan) = &mut self.lan {
-                lan.join(now, &name.key(), (!name.is_private()).then_some(&topic));
+                lan.listen(&name.key(), (!name.is_private()).then_some(&topic));
             }
+        }
+        if let Some(no) = self.topics.number_of(id) {
+            let outside = name.key().mesh();
+            roster!(self, now, |roster, lent| roster.join(lent, no, id, outside, wants));
         }
         if first {
             for entry in self.cache.newest() {
                 let whom = entry.key.map(Whom::Key).or(entry.wire_id().map(Whom::Legacy));
-                self.dial(now, entry.addr, Source::Cache, whom, None);
+                self.found(now, entry.addr, Source::Cache, whom, None);
             }
             self.dial_seeds(now);
+            self.next_bootstrap = (!self.bootstrap.is_empty()).then_some(now.mono + limits::BOOTSTRAP_AFTER);
         }
         self.handle_timeout(now);
         Ok(id)
+    }
+
+    /// What a session is to do, by what is said, by what it does already, or by the preset.
+    pub(super) fn wants(&self, modes: Modes, before: Option<Wants>) -> Result<Wants> {
+        let said = modes.client.is_some() || modes.server.is_some();
+        let wants = match before {
+            Some(before) => Wants {
+                client: modes.client.unwrap_or(before.client),
+                server: modes.server.unwrap_or(before.server),
+                limit: modes.limit.unwrap_or(before.limit),
+            },
+            None => {
+                let (client, server) = self.roster.options().modes();
+                let limit = modes.limit.unwrap_or(usize::MAX);
+                Wants { client: modes.client.unwrap_or(client), server: modes.server.unwrap_or(server), limit }
+            }
+        };
+        if said && !wants.client && !wants.server {
+            return Err(Error::invalid("modes: a topic is joined as client, as server or as both, but not as neither"));
+        }
+        Ok(wants)
     }
 
     /// Leaves a topic with all its sessions, those with a secret too. Connections stay.
@@ -53,18 +86,20 @@ impl Node {
     /// Ends one session of a topic; with the last one the topic is left.
     pub fn close_topic(&mut self, now: Now, id: TopicId) -> Result<()> {
         self.check_open()?;
-        let gone = Error::new(Code::NotFound, format!("topic_id: {} is not joined", id.0));
-        if let Some((name, no)) = self.topics.remove(id).ok_or(gone)? {
+        let no = self.topics.number_of(id).ok_or_else(|| not_joined(id))?;
+        roster!(self, now, |roster, lent| roster.leave(lent, no, id));
+        self.follow(now);
+        if let Some((name, no)) = self.topics.remove(id).ok_or_else(|| not_joined(id))? {
             self.mesh.leave(no);
             self.with_quic(now, |quic, env| quic.leave(env, no));
             if let Some(lan) = &mut self.lan {
                 lan.leave(&name.key());
             }
             if self.topics.is_empty() {
-                self.next_seeds = None;
+                (self.next_seeds, self.next_bootstrap) = (None, None);
             }
-            self.follow(now);
         }
+        self.follow(now);
         Ok(())
     }
 
@@ -84,14 +119,11 @@ impl Node {
     ) -> Result<OpId> {
         self.check_open()?;
         let (host, port) = split_host_port(target).map_err(|e| Error::invalid(format!("addr: {}", e.detail)))?;
-        if self.ops.is_full() {
-            let detail = format!("{} operations are in progress; wait for some to end", limits::OPS_MAX);
-            return Err(Error::new(Code::WouldBlock, detail));
-        }
         let address = host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port));
         if let Some(address) = address.filter(|address| !crate::path::is_dialable(address)) {
             return Err(Error::invalid(format!("addr: {address} is not an address of one peer")));
         }
+        self.check_ops()?;
         let op = OpId(self.next_id());
         let deadline = now.mono.checked_add(timeout.unwrap_or(limits::CONNECT_TIMEOUT));
         self.ops.begin(op, tag, target, key, deadline);
@@ -108,7 +140,6 @@ impl Node {
         if self.ops.get(op).is_none() {
             return Err(Error::new(Code::NotFound, format!("op: {} is not in progress", op.0)));
         }
-        self.dialer.cancel(op);
         self.finish_op(op, Err((Code::Cancelled, "cancelled by the caller".to_owned())));
         self.follow(now);
         Ok(())
@@ -166,26 +197,33 @@ impl Node {
             ("hints", self.hints.len()),
             ("upgrades", self.upgrades.len()),
             ("operations", self.ops.len()),
+            ("attempts", self.attempts.len()),
+            ("rounds", self.rounds.len()),
             ("mesh frames", self.mesh.waiting()),
         ]);
+        held.extend(self.roster.held());
         held
     }
 
-    /// Begins the graceful end: what waits is sent, goodbyes leave, then `Event::Closed` is the last event.
-    pub fn close(&mut self, now: Now) {
+    /// Begins the graceful end: what waits is sent, goodbyes leave, then `Event::Closed` is the last event. `forced`:
+    /// announcements are not taken back, and nothing is waited for.
+    pub fn close(&mut self, now: Now, forced: bool) {
         if self.closing != Closing::Open {
             return;
         }
+        self.roster.close(forced);
+        self.end_attempts(now);
+        self.follow(now);
         self.lan = None;
         self.set_accepting(now, false);
         self.topics.clear();
-        self.reconnect.clear();
-        self.next_seeds = None;
+        (self.next_seeds, self.next_bootstrap) = (None, None);
         self.dialer.clear();
         for op in self.ops.take_all() {
             self.finish_op(op, Err((Code::Closed, "the swarm was closed".to_owned())));
         }
-        self.closing = Closing::Draining(now.mono + limits::CLOSE_DEADLINE);
+        let deadline = if forced { std::time::Duration::ZERO } else { limits::CLOSE_DEADLINE };
+        self.closing = Closing::Draining(now.mono + deadline);
         self.handle_timeout(now);
     }
 
@@ -212,8 +250,31 @@ impl Node {
         self.event(Event::Closed { code: None, detail: String::new() });
     }
 
-    fn next_id(&mut self) -> u64 {
+    pub(super) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
+
+    pub(super) fn check_ops(&self) -> Result<()> {
+        match self.ops.is_full() {
+            false => Ok(()),
+            true => {
+                let detail = format!("{} operations are in progress; wait for some to end", limits::OPS_MAX);
+                Err(Error::new(Code::WouldBlock, detail))
+            }
+        }
+    }
+
+    /// Begins an operation that ends by itself.
+    pub(super) fn begin_op(&mut self, _now: Now, what: &str, tag: u64) -> Result<OpId> {
+        self.check_open()?;
+        self.check_ops()?;
+        let op = OpId(self.next_id());
+        self.ops.begin(op, tag, what, None, None);
+        Ok(op)
+    }
+}
+
+pub(super) fn not_joined(id: TopicId) -> Error {
+    Error::new(Code::NotFound, format!("topic_id: {} is not joined", id.0))
 }

@@ -7,28 +7,44 @@ use crate::discovery::Hint;
 use crate::error::Code;
 use crate::mesh::flood::{Link, content_id};
 use crate::node::api::*;
+use crate::node::swarm::roster;
 use crate::path::dial::Target;
-use crate::path::reconnect::Whom;
 use crate::path::{is_dialable, scope};
 use crate::session::{Ended, SessionEvent};
+use crate::swarm::{Found, Lent};
 use bytes::Bytes;
 use std::net::SocketAddr;
 
 impl Node {
-    /// Works off what sessions reported, until nothing is left.
+    /// Works off what sessions reported and what the roster decides, until nothing is left.
     pub(super) fn follow(&mut self, now: Now) {
+        loop {
+            self.follow_sessions(now);
+            match self.roster.poll_action() {
+                Some(action) => self.act(now, action),
+                None if self.session.events.is_empty() => return,
+                None => {}
+            }
+        }
+    }
+
+    fn follow_sessions(&mut self, now: Now) {
         while let Some(event) = self.session.events.pop_front() {
             match event {
                 SessionEvent::Connected { peer } => self.connected(now, peer),
                 SessionEvent::DialDone { ops, result } => {
                     for op in ops {
                         match &result {
-                            Ok(peer) => self.finish_op(op, Ok(*peer)),
-                            Err((code, why)) => self.dial_failed(op, *code, why.clone()),
+                            Ok(peer) if self.attempts.holds(op) => self.attempt_met(now, op, *peer),
+                            Ok(peer) => self.finish_op(op, Ok(Some(*peer))),
+                            Err((code, why)) => self.dial_failed(now, op, *code, why.clone()),
                         }
                     }
                 }
                 SessionEvent::Updated { peer } => self.updated(now, peer),
+                SessionEvent::Knocked { whom, addr } => {
+                    roster!(self, now, |roster, lent| roster.ask_incoming(lent, whom, addr));
+                }
                 SessionEvent::Agreed { index, legacy } => self.agreed(now, index, legacy),
                 SessionEvent::Legacy { peer, id } => self.linked(now, peer, id),
                 SessionEvent::Shared { peer } => self.updated(now, peer),
@@ -61,10 +77,45 @@ impl Node {
             Some(peer) if self.quic.holds(peer) => self.with_quic(now, |quic, env| quic.hint(env, peer, hint.addr)),
             Some(peer) => self.with_v12(now, |v12, env| v12.hint(env, peer, hint.addr)),
             None => {
+                self.tell_looked_up(&hint);
                 let whom = hint.key.map(Whom::Key).or(hint.id.map(Whom::Legacy));
-                self.dial(now, hint.addr, hint.source, whom, None);
+                self.found(now, hint.addr, hint.source, whom, hint.topic);
             }
         }
+        if let (Some(peer), Some(no)) = (peer, hint.topic.and_then(|name| self.topics.no_of(&name))) {
+            self.roster.shares_found(peer, no);
+            self.follow(now);
+        }
+    }
+
+    /// A source named an address: a known peer goes to the roster, an address of anybody is dialled.
+    pub(super) fn found(
+        &mut self,
+        now: Now,
+        addr: SocketAddr,
+        source: Source,
+        whom: Option<Whom>,
+        topic: Option<[u8; 32]>,
+    ) {
+        // What a peer of the old wire is known to be counts.
+        let whom = whom.map(|whom| match whom {
+            Whom::Legacy(id) => self.proven.key_of(&id, now.unix_us).map_or(whom, Whom::Key),
+            Whom::Key(_) => whom,
+        });
+        let bound = if addr.is_ipv4() { self.ports.v4 } else { self.ports.v6 };
+        let Some(whom) = whom else {
+            self.dial(now, addr, source, None, None);
+            return;
+        };
+        let no = topic.and_then(|name| self.topics.no_of(&name));
+        let explicit = matches!(whom, Whom::Key(_)) && self.attempts.of(&whom).is_some();
+        // A beacon of a topic that is not joined is for a look-up, or of a peer that is looked for by its key.
+        if bound.is_none() || !is_dialable(&addr) || topic.is_some() && no.is_none() && !explicit {
+            return;
+        }
+        let found = Found { whom, addr: Some(addr), source, topic: no };
+        roster!(self, now, |roster, lent| roster.found(lent, found));
+        self.follow(now);
     }
 
     /// Begins a dial; false if it cannot lead anywhere.
@@ -116,7 +167,7 @@ impl Node {
                 _ => self.by_addr(addr),
             };
             match (there, op) {
-                (Some(peer), Some(op)) => return self.finish_op(op, Ok(peer)),
+                (Some(peer), Some(op)) => return self.finish_op(op, Ok(Some(peer))),
                 (Some(_), None) => {}
                 (None, _) => started += usize::from(self.dial(now, *addr, source, whom, op)),
             }
@@ -163,19 +214,21 @@ impl Node {
     }
 
     /// Ends an operation, once.
-    pub(super) fn finish_op(&mut self, op: OpId, result: Result<PeerId, (Code, String)>) {
+    pub(super) fn finish_op(&mut self, op: OpId, result: Result<Option<PeerId>, (Code, String)>) {
         let Some(done) = self.ops.take(op) else { return };
         self.dialer.cancel(op);
         self.quic.forget_op(op);
+        self.roster.forget_op(op);
         let (peer, code, detail) = match result {
-            Ok(peer) => (Some(peer), None, String::new()),
+            Ok(peer) => (peer, None, String::new()),
             Err((code, detail)) => (None, Some(code), detail),
         };
         self.event(Event::OpDone { op, tag: done.tag, peer, code, detail });
     }
 
     /// One of an operation's dials failed; with the last one it fails.
-    pub(super) fn dial_failed(&mut self, op: OpId, code: Code, detail: String) {
+    pub(super) fn dial_failed(&mut self, now: Now, op: OpId, code: Code, detail: String) {
+        self.attempt_ended(now, op, 1);
         let Some(state) = self.ops.get(op) else { return };
         state.dials = state.dials.saturating_sub(1);
         if state.dials == 0 {
@@ -186,18 +239,33 @@ impl Node {
     fn connected(&mut self, now: Now, peer: PeerId) {
         let Some(info) = self.peer_info(peer) else { return };
         self.mesh_changed(now, peer);
-        whom(&info).iter().for_each(|whom| self.reconnect.forget(whom));
+        let Some(whom) = whom(&info) else { return };
+        self.attempt_done(&whom);
+        roster!(self, now, |roster, lent| roster.connected(lent, whom, peer, info.source, info.client));
+        self.share(peer);
         self.remember(now, &info);
         self.plan_upgrade(now, &info);
         self.hints
             .insert(peer, Bucket::new(limits::HINTS_PER_PEER_MINUTE, limits::HINTS_PER_PEER_MINUTE / 60, now.mono));
         self.log(Level::Info, || format!("connected to {} ({})", info.address, info.source.name()));
         self.event(Event::Connection(Box::new(info)));
+        roster!(self, now, |roster, lent| roster.after_connection(lent, &whom));
+    }
+
+    /// The roster hears of the topics that a peer proved.
+    fn share(&mut self, peer: PeerId) {
+        if let Some(shared) = self.quic.shared(peer) {
+            self.roster.shares(peer, shared.iter().copied());
+        }
     }
 
     fn updated(&mut self, now: Now, peer: PeerId) {
         self.mesh_changed(now, peer);
         if let Some(info) = self.peer_info(peer) {
+            if let Some(whom) = whom(&info) {
+                self.roster.renamed(peer, whom);
+            }
+            self.share(peer);
             self.remember(now, &info);
             self.event(Event::Update(Box::new(info)));
         }
@@ -220,18 +288,15 @@ impl Node {
         self.with_v12(now, |v12, env| v12.forget(env, info.id));
         self.mesh_gone(now, info.id);
         self.upgrades.set(info.id, None);
-        if let Some(whom) = whom(&info).first()
-            && self.closing == Closing::Open
-            && !redial.is_empty()
-        {
-            self.reconnect.lost(now.mono, *whom, redial);
-        }
+        let redial: &[SocketAddr] = if self.closing == Closing::Open { &redial } else { &[] };
+        roster!(self, now, |roster, lent| roster.disconnected(lent, info.id, redial));
         let fate = if info.session == Session::Quic { "not known to have arrived" } else { "not sent" };
         for tag in unsent {
             self.sent(tag, Some(Code::Closed), format!("{fate}: {reason}"));
         }
         self.log(Level::Info, || format!("disconnected from {}: {reason}", info.address));
         self.event(Event::Disconnection { peer: info.id, code, reason, info: Box::new(info) });
+        roster!(self, now, |roster, lent| roster.after_disconnection(lent));
     }
 
     /// Hands a new message to the application, and to the neighbours who expect that of us.
@@ -264,8 +329,8 @@ impl Node {
     }
 }
 
-/// By what a peer is dialled again, the surest first.
-fn whom(info: &PeerInfo) -> Vec<Whom> {
+/// By what a connected peer is known.
+fn whom(info: &PeerInfo) -> Option<Whom> {
     let legacy = info.legacy_id.as_ref().map(|id| Whom::Legacy(crate::crypto::identity::wire_id(id)));
-    info.key.map(Whom::Key).into_iter().chain(legacy).collect()
+    info.key.map(Whom::Key).or(legacy)
 }

@@ -328,7 +328,7 @@ mod tests {
         let config = Config { lan: false, ..Config::default() };
         let mut node =
             Node::new(&config, Identity::from_seed(&[1; 32]), LocalPorts::default(), [2; 32], now).expect("a node");
-        node.join(now, [5; 32], None).expect("joined");
+        node.join(now, [5; 32], None, Modes::default()).expect("joined");
         let name = TopicKey::public(&[5; 32]).mesh();
         let tag = *name.first_chunk().expect("32 bytes");
         node.mesh.gossip.link_up(now.mono, PEER, [9; 32], &[tag]);

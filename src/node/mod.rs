@@ -8,10 +8,12 @@
 pub mod api;
 mod app;
 mod follow;
+mod manage;
 mod mesh;
 mod ops;
 mod sessions;
 mod streams;
+mod swarm;
 mod topics;
 
 pub use api::*;
@@ -25,10 +27,11 @@ use crate::mesh::flood::Flood;
 use crate::path::budget::DialBudget;
 use crate::path::dial::{Dialer, Step};
 use crate::path::proven::Proven;
-use crate::path::reconnect::Reconnect;
 use crate::session::Out;
 use crate::session::quic::{self, Quic, send_probe};
 use crate::session::v12::{Options, V12};
+use crate::swarm::Lent;
+use crate::swarm::Roster;
 use crate::timers::{Timers, earlier};
 use ops::Ops;
 use rand_chacha::ChaCha20Rng;
@@ -36,12 +39,15 @@ use rand_chacha::rand_core::SeedableRng;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+use swarm::roster;
 
 /// One swarm's protocol state.
 pub struct Node {
     identity: Identity,
     ports: LocalPorts,
     seeds: Vec<String>,
+    /// Dialled when nobody was met for some time.
+    bootstrap: Vec<String>,
     rng: ChaCha20Rng,
     v12: V12,
     quic: Quic,
@@ -50,7 +56,14 @@ pub struct Node {
     proven: Proven,
     dialer: Dialer,
     budget: DialBudget,
-    reconnect: Reconnect,
+    roster: Roster,
+    attempts: swarm::Attempts,
+    rounds: swarm::Rounds,
+    /// A source outside of the node answers rounds.
+    outside: bool,
+    /// Others find us by our key.
+    findable: bool,
+    accepts_explicit: bool,
     lan: Option<Lan>,
     /// Of this host, as far as they reach our sockets.
     addresses: Vec<IpAddr>,
@@ -64,6 +77,7 @@ pub struct Node {
     /// How many more hints a peer may give now.
     hints: BTreeMap<PeerId, crate::bucket::Bucket>,
     next_seeds: Option<Instant>,
+    next_bootstrap: Option<Instant>,
     last_id: u64,
     last_peer: u64,
     max_peers: usize,
@@ -86,7 +100,7 @@ impl Node {
     /// `seed`: randomness for everything this node draws.
     pub fn new(config: &Config, identity: Identity, ports: LocalPorts, seed: [u8; 32], now: Now) -> Result<Node> {
         let options = Options {
-            max_peers: config.max_peers,
+            max_peers: config.swarm.places(),
             send_buffer: config.send_buffer,
             clear_fragments: config.clear_fragments,
             persistent: config.seed.is_some(),
@@ -100,6 +114,9 @@ impl Node {
         };
         let mut rng = ChaCha20Rng::from_seed(seed);
         let quic = Quic::new(modern, &identity, &mut rng, now)?;
+        let own = vec![Whom::Key(identity.key()), Whom::Legacy(identity.v12().wire_id())];
+        let mut roster_rng = ChaCha20Rng::from_seed(seed);
+        roster_rng.set_stream(1);
         // The text was checked when it was set.
         let known = config.peer_cache.as_deref().map_or_else(Vec::new, |json| cache::parse(json).unwrap_or_default());
         let mut proven = Proven::default();
@@ -108,6 +125,7 @@ impl Node {
             lan: config.lan.then(|| Lan::new(&identity, ports, now.unix_us, config.legacy)),
             ports,
             seeds: config.seeds.clone(),
+            bootstrap: config.bootstrap.clone(),
             rng,
             v12: V12::new(options, now),
             quic,
@@ -115,7 +133,12 @@ impl Node {
             proven,
             dialer: Dialer::default(),
             budget: DialBudget::default(),
-            reconnect: Reconnect::default(),
+            roster: Roster::new(config.swarm.clone(), own, &mut roster_rng),
+            attempts: swarm::Attempts::default(),
+            rounds: swarm::Rounds::default(),
+            outside: false,
+            findable: false,
+            accepts_explicit: config.accept_explicit,
             addresses: Vec::new(),
             cache: Cache::new(known),
             flood: Flood::default(),
@@ -126,9 +149,10 @@ impl Node {
             ops: Ops::default(),
             hints: BTreeMap::new(),
             next_seeds: None,
+            next_bootstrap: None,
             last_id: 0,
             last_peer: 0,
-            max_peers: config.max_peers,
+            max_peers: config.swarm.places(),
             accepting: true,
             closing: Closing::Open,
             session: Out::default(),
@@ -205,7 +229,7 @@ impl Node {
                 Step::GivenUp { addr, ops, sent } => {
                     self.log(Level::Debug, || format!("nobody answered at {addr} ({sent} datagrams sent)"));
                     for op in ops {
-                        self.dial_failed(op, Code::Unreachable, format!("nobody answered at {addr}"));
+                        self.dial_failed(now, op, Code::Unreachable, format!("nobody answered at {addr}"));
                     }
                 }
             }
@@ -219,15 +243,13 @@ impl Node {
             let beacons = lan.handle_timeout(now, &mut self.rng);
             self.session.transmits.extend(beacons);
         }
-        for (whom, addrs) in self.reconnect.handle_timeout(now.mono) {
-            for addr in addrs {
-                self.dial(now, addr, Source::Reconnect, Some(whom), None);
-            }
-        }
+        self.attempts_due(now);
+        self.rounds_due(now);
+        roster!(self, now, |roster, lent| roster.handle_timeout(lent));
         for (op, detail) in self.ops.take_expired(now.mono) {
-            self.dialer.cancel(op);
             self.finish_op(op, Err((Code::TimedOut, detail)));
         }
+        self.bootstrap_due(now);
         if self.next_seeds.is_some_and(|at| at <= now.mono) {
             self.dial_seeds(now);
         }
@@ -279,7 +301,10 @@ impl Node {
         at = earlier(at, self.upgrades.next());
         at = earlier(at, self.dialer.poll_deadline());
         at = earlier(at, self.lan.as_ref().and_then(Lan::poll_deadline));
-        at = earlier(at, self.reconnect.poll_deadline());
+        at = earlier(at, self.roster.poll_deadline());
+        at = earlier(at, self.attempts.poll_deadline());
+        at = earlier(at, self.rounds.poll_deadline());
+        at = earlier(at, self.next_bootstrap);
         at = earlier(at, self.ops.poll_deadline());
         earlier(at, self.cache.poll_deadline())
     }

@@ -31,6 +31,7 @@ macro_rules! lend {
             dialer: &mut $node.dialer,
             budget: &mut $node.budget,
             proven: &mut $node.proven,
+            door: &mut $node.roster.door,
             last_id: &mut $node.last_peer,
             full,
             out: &mut $node.session,

@@ -57,6 +57,8 @@ pub struct Table {
     numbers: BTreeMap<Name, TopicNo>,
     /// The name of each topic, and its sessions.
     names: BTreeMap<TopicNo, (Name, BTreeSet<TopicId>)>,
+    /// By what the topics are called outside.
+    outside: BTreeMap<[u8; 32], TopicNo>,
 }
 
 impl Table {
@@ -65,7 +67,10 @@ impl Table {
         self.sessions.insert(id, name.clone());
         let joined = self.numbers.get(name).copied();
         let no = joined.unwrap_or(TopicNo(id.0));
-        self.numbers.insert(name.clone(), no);
+        if joined.is_none() {
+            self.numbers.insert(name.clone(), no);
+            self.outside.insert(name.key().mesh(), no);
+        }
         self.names.entry(no).or_insert_with(|| (name.clone(), BTreeSet::new())).1.insert(id);
         joined.is_none().then_some(no)
     }
@@ -81,12 +86,27 @@ impl Table {
         }
         self.numbers.remove(&name);
         self.names.remove(&no);
+        self.outside.remove(&name.key().mesh());
         Some(Some((name, no)))
     }
 
     /// Sessions of a topic, with or without a secret.
     pub fn sessions_of(&self, topic: &Topic) -> Vec<TopicId> {
         self.sessions.iter().filter(|(_, name)| name.topic == *topic).map(|(id, _)| *id).collect()
+    }
+
+    /// The topic with this name, if it is joined.
+    pub fn find(&self, name: &Name) -> Option<TopicNo> {
+        self.numbers.get(name).copied()
+    }
+
+    /// The topic that is called this outside.
+    pub fn no_of(&self, outside: &[u8; 32]) -> Option<TopicNo> {
+        self.outside.get(outside).copied()
+    }
+
+    pub fn is_private(&self, no: TopicNo) -> bool {
+        self.name(no).is_some_and(Name::is_private)
     }
 
     pub fn ids(&self) -> Vec<TopicId> {

@@ -3,13 +3,12 @@
 //! `budget` bounds what an address that never answered can be made to receive by
 //! reports of others; `dial` is the script of one dial; `addrs` are the measured
 //! addresses of a connected v12 peer, `session` the paths of a modern one; `proven` says
-//! which v12 peers are modern; `reconnect` dials peers that were lost.
+//! which v12 peers are modern.
 
 pub mod addrs;
 pub mod budget;
 pub mod dial;
 pub mod proven;
-pub mod reconnect;
 pub mod session;
 
 use std::net::{IpAddr, SocketAddr};

@@ -7,7 +7,9 @@
 //! - Connections, disconnections, completed operations and `CLOSED` are never dropped.
 //!   They have room of their own, kept bounded by refusing new connections
 //!   (`connections_allowed`) and new operations (`operations_allowed`).
-//! - `UPDATE`, `WRITABLE`, `PEERS` and `LOST` are states: the newest replaces one still waiting.
+//! - What is told of peers that are not connected, questions among it, is bounded in number: beyond it is dropped and
+//!   counted as `LOST`, because anybody can announce any number of peers.
+//! - `UPDATE`, `WRITABLE`, `PEERS`, `LOST`, `CHANGED` and `TOPIC_UPDATED` are states: the newest replaces one still waiting.
 //! - `CLOSED` is taken in once; what comes after it is ignored.
 
 use super::mailbox::Buffer;
@@ -32,6 +34,8 @@ pub struct EventBuffer {
     /// Messages waiting, and their bytes.
     messages: usize,
     message_bytes: usize,
+    /// What waits about peers that are not connected.
+    notices: usize,
     /// `CONNECTION`s and `DISCONNECTION`s waiting.
     connections: usize,
     /// `OP_DONE`s waiting.
@@ -67,6 +71,7 @@ impl EventBuffer {
             mask: mask | 1 << kind::CLOSED,
             messages: 0,
             message_bytes: 0,
+            notices: 0,
             connections: 0,
             completions: 0,
             begun: HashMap::new(),
@@ -111,15 +116,21 @@ impl EventBuffer {
                 self.end_operations(code.unwrap_or(Code::Closed));
                 self.closed = true;
             }
-            Event::Message { .. } | Event::Datagram { .. } if self.loses(&event) => {
-                self.lost = self.lost.saturating_add(1);
-                self.lost_total = self.lost_total.saturating_add(1);
-                self.append(Record { kind: kind::LOST, ..Record::default() });
-                return;
-            }
+            Event::Message { .. } | Event::Datagram { .. } if self.loses(&event) => return self.lose(),
             _ => {}
         }
-        self.append(Record::from(event));
+        let record = Record::from(event);
+        if is_notice(record.kind) && self.wants(record.kind) && self.notices >= limits::QUEUE_NOTICES {
+            return self.lose();
+        }
+        self.append(record);
+    }
+
+    /// Something found no room.
+    fn lose(&mut self) {
+        self.lost = self.lost.saturating_add(1);
+        self.lost_total = self.lost_total.saturating_add(1);
+        self.append(Record { kind: kind::LOST, ..Record::default() });
     }
 
     /// The record that `pop` would give.
@@ -140,6 +151,7 @@ impl EventBuffer {
         self.records = records.into_iter().filter(|record| keep.contains(&record.kind)).collect();
         self.messages = 0;
         self.message_bytes = 0;
+        self.notices = 0;
         self.set_signal();
     }
 
@@ -236,7 +248,7 @@ impl EventBuffer {
             let known = self.states.insert((record.kind, record.subject), position);
             let waiting = known.and_then(|at| self.records.get_mut(usize::try_from(at.checked_sub(self.first)?).ok()?));
             if let (Some(at), Some(waiting)) = (known, waiting) {
-                waiting.data = record.data;
+                (waiting.data, waiting.code) = (record.data, record.code);
                 self.states.insert((record.kind, record.subject), at);
                 return;
             }
@@ -249,6 +261,7 @@ impl EventBuffer {
                 let bytes = record.data.len().saturating_add(RECORD_HEADER);
                 self.message_bytes = self.message_bytes.saturating_add(bytes);
             }
+            other if is_notice(other) => self.notices = self.notices.saturating_add(1),
             _ => {}
         }
         self.seq = self.seq.saturating_add(1);
@@ -270,7 +283,12 @@ impl EventBuffer {
 
 /// Whether the newest record of this kind and subject replaces one that waits.
 fn is_state(kind: u16) -> bool {
-    matches!(kind, kind::UPDATE | kind::WRITABLE | kind::PEERS | kind::LOST)
+    matches!(kind, kind::UPDATE | kind::WRITABLE | kind::PEERS | kind::LOST | kind::CHANGED | kind::TOPIC_UPDATED)
+}
+
+/// Whether it is about a peer that need not be connected.
+fn is_notice(kind: u16) -> bool {
+    matches!(kind, kind::PEER | kind::PEER_REJECTED | kind::PEER_TOPIC | kind::BANNED | kind::ASK | kind::FOUND)
 }
 
 impl Buffer for EventBuffer {
@@ -292,6 +310,7 @@ impl Buffer for EventBuffer {
                     self.bell.iter().for_each(|bell| bell());
                 }
             }
+            other if is_notice(other) => self.notices = self.notices.saturating_sub(1),
             kind::LOST => self.lost = 0,
             kind::CLOSED => self.finished = true,
             _ => {}

@@ -203,6 +203,8 @@ impl Driver {
                     closed |= matches!(event, Event::Closed { .. });
                     self.events.push(event);
                 }
+                // No such source is switched on: the node has not asked for one.
+                Output::Round { .. } | Output::CancelRound { .. } | Output::Unannounce { .. } => {}
                 Output::Resolve { query, host, port } => self.resolver.start(query, host, port),
                 Output::Log { level, text } => log::write(level, &text),
             }

@@ -10,7 +10,7 @@
 use crate::config::{Config, limits};
 use crate::crypto::identity::Identity;
 use crate::error::{Code, Error, Result};
-use crate::node::{Node, NodeInfo, Now, OpId, PeerId, PeerInfo, Stats, StreamId, StreamRead, Topic, TopicId};
+use crate::node::{Modes, Node, NodeInfo, Now, OpId, PeerId, PeerInfo, Stats, StreamId, StreamRead, Topic, TopicId};
 use crate::queue::EventQueue;
 use crate::runtime::buffers::Buffers;
 use crate::runtime::driver::Driver;
@@ -62,8 +62,8 @@ impl Swarm {
     }
 
     /// Joins a topic; each call makes a session of its own. With a secret it is private.
-    pub fn join(&self, topic: Topic, secret: Option<[u8; 32]>) -> Result<TopicId> {
-        self.change(|node, now| node.join(now, topic, secret))?
+    pub fn join(&self, topic: Topic, secret: Option<[u8; 32]>, modes: Modes) -> Result<TopicId> {
+        self.change(|node, now| node.join(now, topic, secret, modes))?
     }
 
     /// Ends all sessions of a topic.
@@ -223,7 +223,7 @@ impl Swarm {
     /// Begins the end: goodbyes leave, operations complete, `Closed` is the last event.
     pub fn close(&self) {
         if !self.shared.closing.swap(true, Ordering::AcqRel) {
-            let _ = self.shared.with_node(|node, now| node.close(now));
+            let _ = self.shared.with_node(|node, now| node.close(now, false));
         }
         self.shared.wake.notify_one();
     }

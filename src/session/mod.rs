@@ -12,10 +12,11 @@ use crate::config::limits::{SPARE_BUFFERS, TRANSMIT_BYTES};
 use crate::crypto::identity::{Identity, LegacyId, V12Keys};
 use crate::discovery::Hint;
 use crate::error::Code;
-use crate::node::api::{Now, OpId, PeerId, PeerInfo, Stats, StreamChange, StreamId, Transmit, Via};
+use crate::node::api::{Now, OpId, PeerId, PeerInfo, Stats, StreamChange, StreamId, Transmit, Via, Whom};
 use crate::path::budget::DialBudget;
 use crate::path::dial::Dialer;
 use crate::path::proven::Proven;
+use crate::swarm::door::Door;
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
 use std::collections::VecDeque;
@@ -31,6 +32,8 @@ pub struct Env<'a> {
     pub budget: &'a mut DialBudget,
     /// Legacy ids that belong to modern peers.
     pub proven: &'a mut Proven,
+    /// Who may connect.
+    pub door: &'a mut Door,
     /// The last number given to a peer.
     pub last_id: &'a mut u64,
     /// There is no place for one more peer.
@@ -101,6 +104,11 @@ pub enum SessionEvent {
     Received {
         peer: PeerId,
         data: Bytes,
+    },
+    /// A peer connects, and the application is to be asked whether it may.
+    Knocked {
+        whom: Whom,
+        addr: SocketAddr,
     },
     /// Both sides of a modern connection agreed; `node` names the peer and opens the session.
     Agreed {

@@ -6,7 +6,7 @@
 use crate::network::{Network, Recorded, Route, addr};
 use crate::record::{SEEDS, TOPIC};
 use setowire::crypto::identity::Identity;
-use setowire::node::{Event, PeerInfo};
+use setowire::node::{Event, Modes, PeerInfo};
 use setowire::{Code, Config};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -59,11 +59,11 @@ fn dial(route: Route, pinned: bool) -> Network {
     }
     let now = network.now();
     for n in [A, B] {
-        network.nodes[n].join(now, TOPIC, Some(SECRET)).expect("joined");
+        network.nodes[n].join(now, TOPIC, Some(SECRET), Modes::default()).expect("joined");
     }
     for n in [TO_A, TO_B] {
-        network.nodes[n].join(now, TOPIC, None).expect("joined");
-        network.nodes[n].join(now, TOPIC, Some([0; 32])).expect("joined");
+        network.nodes[n].join(now, TOPIC, None, Modes::default()).expect("joined");
+        network.nodes[n].join(now, TOPIC, Some([0; 32]), Modes::default()).expect("joined");
     }
     network.nodes[A].connect(now, &addr(B).to_string(), pinned.then(|| key(&SEEDS[B])), None, 1).expect("dials");
     network.nodes[TO_B].connect(now, &addr(B).to_string(), None, None, 2).expect("dials");

@@ -2,7 +2,7 @@
 
 use crate::network::{Network, Recorded, addr, is_modern};
 use setowire::config::Cipher;
-use setowire::node::{Event, Now, PeerId, PeerInfo, StreamChange, StreamId, Topic, TopicId};
+use setowire::node::{Event, Modes, Now, PeerId, PeerInfo, StreamChange, StreamId, Topic, TopicId};
 use setowire::{Code, Config, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Pair {
         });
         SEEDS.into_iter().for_each(|seed| network.add(seed, &Config { cipher, ..Config::default() }));
         let now = network.now();
-        let topics = [0, 1].map(|side| network.nodes[side].join(now, TOPIC, None).expect("joined"));
+        let topics = [0, 1].map(|side| network.nodes[side].join(now, TOPIC, None, Modes::default()).expect("joined"));
         network.nodes[0].connect(now, &addr(1).to_string(), None, None, 1).expect("dials");
         let mut pair = Pair {
             messages: Default::default(),

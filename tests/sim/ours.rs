@@ -119,6 +119,9 @@ impl Ours {
             match output {
                 Output::Resolve { query, host, port } => io.out.push(Out::Resolve { query, host, port }),
                 Output::Event(event) => self.event(io, event),
+                Output::Round { .. } | Output::CancelRound { .. } | Output::Unannounce { .. } => {
+                    panic!("no outside source was switched on: {output:?}")
+                }
                 Output::Log { level, text } => {
                     if self.print_log && level <= Level::Debug {
                         println!("{:>10.4} {} {level:?} {text}", io.now.as_secs_f64(), short(&self.wire_id));
@@ -174,7 +177,14 @@ impl Ours {
             Event::Datagram { peer, .. } | Event::Stream { peer, .. } => {
                 assert!(self.peers.contains_key(peer), "{event:?} of an unknown peer");
             }
-            Event::Peers { .. } => {}
+            Event::Peers { .. }
+            | Event::Changed { .. }
+            | Event::Candidate { .. }
+            | Event::TopicUpdated { .. }
+            | Event::PeerTopic { .. }
+            | Event::Banned { .. }
+            | Event::Ask(_)
+            | Event::Found { .. } => {}
             Event::Closed { .. } => self.closed = true,
         }
         if self.keep_events {

@@ -7,6 +7,7 @@ use crate::network::{LAN_GROUP, LAN_PORT, NodeId, Place, is_modern};
 use crate::world::World;
 use setowire::Config;
 use setowire::config::limits;
+use setowire::config::swarm::SwarmOptions;
 use setowire::crypto::identity::V12Keys;
 use setowire::node::{Event, Via};
 use std::net::SocketAddr;
@@ -143,7 +144,10 @@ fn a_faster_answer_does_not_draw_data_away_from_a_silent_friend() {
 #[test]
 fn who_proves_himself_or_is_dialled_finds_room_among_those_who_did_not() {
     let mut world = World::new(403, Profile::WIRE);
-    world.add_ours(Place::new(0), &Config { max_peers: 6, ..Config::default() });
+    world.add_ours(
+        Place::new(0),
+        &Config { swarm: SwarmOptions { max_peers: 6, ..SwarmOptions::default() }, ..Config::default() },
+    );
     let crowd = world.add_raw(Place::new(1));
     let to = us(&world);
     // Six identities of one stranger, found by beacons or by themselves; each answers whatever it is asked.

@@ -6,7 +6,7 @@ use crate::models::{JS, PY_MAIN};
 use crate::network::{NodeId, Place};
 use crate::world::{TOPIC, World};
 use setowire::Config;
-use setowire::node::{Broadcast, Event, Session};
+use setowire::node::{Broadcast, Event, Modes, Session};
 use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
@@ -147,8 +147,9 @@ fn a_message_to_one_peer_is_for_it_alone() {
 fn a_private_topic_stays_among_its_members() {
     let (mut world, modern, old) = apart(730);
     let secret = [7; 32];
-    let mut private = [modern[0], modern[2]]
-        .map(|node| world.call(node, |node, now| node.join(now, TOPIC, Some(secret))).expect("joined"));
+    let mut private = [modern[0], modern[2]].map(|node| {
+        world.call(node, |node, now| node.join(now, TOPIC, Some(secret), Modes::default())).expect("joined")
+    });
     world.run_for(S * 5);
     let reached = world.call(modern[0], |node, now| node.broadcast_topic(now, private[0], b"among us")).expect("said");
     assert_eq!(reached, 1, "one other member");

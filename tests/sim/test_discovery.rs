@@ -5,7 +5,7 @@ use crate::models::{CPP, JS};
 use crate::network::{NodeId, Place};
 use crate::world::{TOPIC, World};
 use setowire::Config;
-use setowire::node::{Event, Source};
+use setowire::node::{Event, Modes, Source};
 use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
@@ -19,12 +19,12 @@ fn only_those_with_a_common_topic_meet_on_the_lan() {
     let mut world = World::new(500, Profile::WIRE);
     let other = [1; 32];
     let both = world.add_ours(Place::new(0), &Config::default());
-    world.call(both, |node, now| node.join(now, other, None)).expect("a second topic");
+    world.call(both, |node, now| node.join(now, other, None, Modes::default())).expect("a second topic");
     let first = world.add_ours(Place::new(1), &Config::default());
     let second = world.add_ours(Place::new(2), &Config::default());
     // It only hears of the first topic for the moment of its start, before anybody can answer.
     world.call(second, |node, now| node.leave(now, &TOPIC)).expect("leaves");
-    world.call(second, |node, now| node.join(now, other, None)).expect("joins");
+    world.call(second, |node, now| node.join(now, other, None, Modes::default())).expect("joins");
     let old = world.add_model(Place::new(3), &JS);
     let old_long = world.add_model(Place::new(4), &CPP);
     for (a, b) in [(both, first), (both, old), (both, old_long), (first, old)] {

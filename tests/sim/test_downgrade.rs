@@ -6,7 +6,7 @@ use crate::network::{Place, is_modern};
 use crate::pair::{MS, S, connected, talk, two_of_ours};
 use crate::world::{TOPIC, World};
 use setowire::Config;
-use setowire::node::{Event, Session};
+use setowire::node::{Event, Modes, Session};
 
 /// He drops PROBEs: what two of ours begin with.
 fn is_probe(bytes: &[u8]) -> bool {
@@ -91,7 +91,7 @@ fn a_modern_session_for_a_private_topic_begins_beside_an_old_one() {
     world.net.drops = Some(is_modern);
     connected(&mut world, S * 10);
     for node in 0..2 {
-        world.call(node, |node, now| node.join(now, TOPIC, Some([3; 32]))).expect("joins");
+        world.call(node, |node, now| node.join(now, TOPIC, Some([3; 32]), Modes::default())).expect("joins");
         let public = world.ours(node).node.topics()[0];
         world.call(node, |node, now| node.close_topic(now, public)).expect("leaves");
     }

@@ -8,6 +8,7 @@ use crate::rng::Rng;
 use crate::world::World;
 use setowire::Config;
 use setowire::config::limits;
+use setowire::config::swarm::SwarmOptions;
 use setowire::crypto::identity::V12Keys;
 use setowire::node::Via;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -170,7 +171,7 @@ fn one_stranger_with_many_identities_fills_nothing() {
 #[test]
 fn confirmed_peers_keep_their_places_in_a_full_table() {
     let mut world = World::new(302, Profile::WIRE);
-    let config = Config { max_peers: 4, ..Config::default() };
+    let config = Config { swarm: SwarmOptions { max_peers: 4, ..SwarmOptions::default() }, ..Config::default() };
     let us = world.add_ours(Place::new(0), &config);
     let friends: Vec<NodeId> = (1..5).map(|n| world.add_ours(Place::new(n), &Config::default())).collect();
     world.expect("connected", S * 20, |w| friends.iter().all(|f| w.sees(us, *f) && w.sees(*f, us)));

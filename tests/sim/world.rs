@@ -17,7 +17,7 @@ use crate::ours::{Directory, Ours};
 use crate::rng::Rng;
 use setowire::Config;
 use setowire::crypto::identity::{V12Keys, WireId};
-use setowire::node::{Node, Now, Via};
+use setowire::node::{Modes, Node, Now, Via};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
@@ -165,7 +165,7 @@ impl World {
         let mut io = self.io(node);
         let mut ours = Ours::new(&mut io, &self.net.places[node], config, seed, chance, self.directory.clone());
         ours.print_log = self.print;
-        ours.call(&mut io, |node, now| node.join(now, TOPIC, None)).expect("a first join works");
+        ours.call(&mut io, |node, now| node.join(now, TOPIC, None, Modes::default())).expect("a first join works");
         self.check.enter(node, self.slots[node].life + 1, &seed, None);
         self.install(node, Actor::Ours(Box::new(ours)), seed);
         self.apply(node, io);
@@ -321,7 +321,7 @@ impl World {
         if self.is_model(node) {
             self.call_model(node, |model, io| model.destroy(io));
         } else {
-            self.call(node, |node, now| node.close(now));
+            self.call(node, |node, now| node.close(now, false));
         }
     }
 

@@ -60,12 +60,13 @@ impl Legacy {
         let wanted = |joined: &Hashes| {
             joined.short.eq_ignore_ascii_case(beacon.topic_hash) || joined.long.eq_ignore_ascii_case(beacon.topic_hash)
         };
-        if beacon.id == self.id || !self.hashes.values().any(wanted) {
+        if beacon.id == self.id {
             return None;
         }
+        let (name, _) = self.hashes.iter().find(|(_, joined)| wanted(joined))?;
         let mut addr = from;
         addr.set_port(beacon.port);
         let id = Some(wire_id(&beacon.id));
-        is_dialable(&addr).then_some(Hint { addr, id, key: None, source: Source::Lan })
+        is_dialable(&addr).then_some(Hint { addr, id, key: None, source: Source::Lan, topic: Some(*name) })
     }
 }

@@ -4,7 +4,8 @@
 //! appears, again soon after (multicast is lossy), then about every five seconds. Two kinds of
 //! beacon share this schedule: sealed ones, which only those who know the topic understand, for every topic
 //! (`sealed`), and the text of the old peers, for public topics while `legacy` is on
-//! (`legacy`). In: topics, interfaces, time, beacons heard. Out: beacons, and hints to dial the address a
+//! (`legacy`). Who only looks for others announces nothing: it asks, and those who are announced answer at once.
+//! In: topics, interfaces, time, beacons heard. Out: beacons, and hints to dial the address a
 //! beacon came from with the port in it. A beacon is made when it leaves, so what waits is
 //! topic and interface only, and what was left or went away is never announced.
 
@@ -13,7 +14,10 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 
-use crate::config::limits::{LAN_GROUP_V4, LAN_GROUP_V6, LAN_INTERFACES, LAN_PERIOD, LAN_PORT, TOPICS_MAX};
+use crate::config::limits::{
+    LAN_ANNOUNCERS, LAN_ANSWER_PERIOD, LAN_GROUP_V4, LAN_GROUP_V6, LAN_INTERFACES, LAN_PERIOD, LAN_PORT, LAN_ROUND,
+    LAN_TOPICS,
+};
 use crate::crypto::identity::Identity;
 use crate::crypto::topic::TopicKey;
 use crate::discovery::Hint;
@@ -23,8 +27,8 @@ use crate::wire::{self, DecodeError, Frame, v13};
 use legacy::Legacy;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
-use sealed::Sealed;
-use std::collections::VecDeque;
+use sealed::{Heard, Sealed};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::{Duration, Instant};
 
@@ -43,9 +47,21 @@ pub struct Lan {
     /// None: `legacy` is off, no beacon of the old kind leaves or is heard.
     legacy: Option<Legacy>,
     interfaces: Vec<LanInterface>,
+    /// All topics that are listened for.
     topics: Vec<Name>,
-    /// Topics that are to be announced, each with the index of an interface.
-    waiting: VecDeque<(Name, u32)>,
+    /// Of these, those that are announced.
+    announced: BTreeSet<Name>,
+    /// Those that others look for us under, announced only when they ask.
+    answering: BTreeSet<Name>,
+    /// Those whose question is repeated with the echo.
+    asking: BTreeSet<Name>,
+    /// Beacons that are to leave, each with the index of an interface; `true`: it asks.
+    waiting: VecDeque<(Name, u32, bool)>,
+    /// When an answer to somebody who asked left last, and when the next one may.
+    answered: BTreeMap<Name, Instant>,
+    owed: BTreeMap<Name, Instant>,
+    /// Who announced himself lately: he is dialled, so he needs no answer.
+    announcers: VecDeque<(Name, [u8; 32], Instant)>,
     next_burst: Option<Instant>,
     next_echo: Option<Instant>,
     next_round: Option<Instant>,
@@ -59,18 +75,24 @@ impl Lan {
             legacy: legacy.then(|| Legacy::new(*identity.v12().id(), ports)),
             interfaces: Vec::new(),
             topics: Vec::new(),
+            announced: BTreeSet::new(),
+            answering: BTreeSet::new(),
+            asking: BTreeSet::new(),
             waiting: VecDeque::new(),
+            answered: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            announcers: VecDeque::new(),
             next_burst: None,
             next_echo: None,
             next_round: None,
         }
     }
 
-    /// A topic was joined: it is announced at once. `public`: its bytes, unless it is private; those of a private
-    /// topic are not wanted here, so that they cannot get out.
-    pub fn join(&mut self, now: Now, key: &TopicKey, public: Option<&Topic>) {
+    /// A topic is listened for. `public`: its bytes, unless it is private; those of a private topic are not wanted
+    /// here, so that they cannot get out.
+    pub fn listen(&mut self, key: &TopicKey, public: Option<&Topic>) {
         let name = key.mesh();
-        if self.topics.len() >= TOPICS_MAX || self.topics.contains(&name) {
+        if self.topics.len() >= LAN_TOPICS || self.topics.contains(&name) {
             return;
         }
         self.topics.push(name);
@@ -78,21 +100,68 @@ impl Lan {
         if let (Some(legacy), Some(topic)) = (&mut self.legacy, public) {
             legacy.join(name, topic);
         }
-        self.waiting.extend(self.interfaces.iter().map(|interface| (name, interface.index)));
-        self.announced(now.mono);
     }
 
-    /// A topic was left: it is not announced any more.
+    /// A topic that is listened for is announced from now on, at once to begin with, or not any more.
+    pub fn announce(&mut self, now: Now, name: &Name, on: bool) {
+        if !on {
+            self.announced.remove(name);
+            self.waiting.retain(|(waiting, _, ask)| waiting != name || *ask);
+            self.rest();
+        } else if self.topics.contains(name) {
+            self.announced.insert(*name);
+            self.put(*name, false);
+            self.begun(now.mono);
+        }
+    }
+
+    /// Others may look for us under this name, which is announced only when they ask.
+    pub fn answer(&mut self, name: &Name) {
+        self.answering.insert(*name);
+    }
+
+    /// Asks who is there on a topic that is listened for. False: there is nobody to ask.
+    pub fn ask(&mut self, now: Now, name: &Name) -> bool {
+        if self.topics.contains(name) {
+            self.asking.insert(*name);
+            self.put(*name, true);
+            self.begun(now.mono);
+        }
+        self.works()
+    }
+
+    /// There is a network to speak on.
+    pub fn works(&self) -> bool {
+        !self.interfaces.is_empty()
+    }
+
+    /// A topic was left: it is neither listened for nor announced any more.
     pub fn leave(&mut self, key: &TopicKey) {
         let name = key.mesh();
         self.topics.retain(|joined| *joined != name);
-        self.waiting.retain(|(waiting, _)| *waiting != name);
+        for set in [&mut self.announced, &mut self.answering, &mut self.asking] {
+            set.remove(&name);
+        }
+        self.answered.remove(&name);
+        self.owed.remove(&name);
+        self.waiting.retain(|(waiting, _, _)| *waiting != name);
         self.sealed.leave(&name);
         if let Some(legacy) = &mut self.legacy {
             legacy.leave(&name);
         }
-        if self.topics.is_empty() {
-            (self.next_burst, self.next_echo, self.next_round) = (None, None, None);
+        self.rest();
+    }
+
+    /// Without anything to announce or to ask no timer runs.
+    fn rest(&mut self) {
+        if self.announced.is_empty() {
+            self.next_round = None;
+        }
+        if self.announced.is_empty() && self.asking.is_empty() {
+            self.next_echo = None;
+        }
+        if self.waiting.is_empty() {
+            self.next_burst = None;
         }
     }
 
@@ -101,10 +170,11 @@ impl Lan {
         let before = std::mem::take(&mut self.interfaces);
         self.interfaces = interfaces.iter().take(LAN_INTERFACES).cloned().collect();
         for interface in self.interfaces.iter().filter(|interface| !before.contains(interface)) {
-            self.waiting.extend(self.topics.iter().map(|name| (*name, interface.index)));
+            self.waiting.extend(self.announced.iter().map(|name| (*name, interface.index, false)));
+            self.waiting.extend(self.asking.iter().map(|name| (*name, interface.index, true)));
         }
         if !self.waiting.is_empty() {
-            self.announced(now.mono);
+            self.begun(now.mono);
         }
     }
 
@@ -112,7 +182,17 @@ impl Lan {
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) -> Result<Option<Hint>, DecodeError> {
         if bytes.first() == Some(&v13::kind::BEACON) {
             let v13::Datagram::Beacon(beacon) = v13::Datagram::decode(bytes)? else { return Ok(None) };
-            return Ok(self.sealed.hear(now.unix_us, from, &beacon));
+            return Ok(match self.sealed.hear(now.unix_us, from, &beacon) {
+                Some(Heard::Announced(hint)) => {
+                    self.note(now.mono, &hint);
+                    Some(hint)
+                }
+                Some(Heard::Asked(name, key)) => {
+                    self.asked(now.mono, name, key);
+                    None
+                }
+                None => None,
+            });
         }
         match Frame::decode(bytes)? {
             Frame::Beacon(beacon) => Ok(self.legacy.as_ref().and_then(|legacy| legacy.hear(from, &beacon))),
@@ -121,17 +201,27 @@ impl Lan {
     }
 
     pub fn poll_deadline(&self) -> Option<Instant> {
-        earlier(self.next_burst, earlier(self.next_echo, self.next_round))
+        let owed = self.owed.values().min().copied();
+        earlier(owed, earlier(self.next_burst, earlier(self.next_echo, self.next_round)))
     }
 
     /// Beacons to send now.
     pub fn handle_timeout(&mut self, now: Now, rng: &mut ChaCha20Rng) -> Vec<Transmit> {
+        let due: Vec<Name> = self.owed.iter().filter(|(_, at)| **at <= now.mono).map(|(name, _)| *name).collect();
+        for name in due {
+            self.owed.remove(&name);
+            self.answered.insert(name, now.mono);
+            self.put(name, false);
+            self.next_burst.get_or_insert(now.mono);
+        }
         let round_due = self.next_round.is_some_and(|at| at <= now.mono);
         if round_due || self.next_echo.is_some_and(|at| at <= now.mono) {
             self.next_echo = None;
             self.waiting.clear();
+            let asking = std::mem::take(&mut self.asking);
             for interface in &self.interfaces {
-                self.waiting.extend(self.topics.iter().map(|name| (*name, interface.index)));
+                self.waiting.extend(self.announced.iter().map(|name| (*name, interface.index, false)));
+                self.waiting.extend(asking.iter().map(|name| (*name, interface.index, true)));
             }
             self.next_burst = Some(now.mono);
         }
@@ -147,22 +237,54 @@ impl Lan {
             return burst;
         }
         while burst.len() < BURST {
-            let Some((name, index)) = self.waiting.pop_front() else { break };
+            let Some((name, index, ask)) = self.waiting.pop_front() else { break };
             if let Some(interface) = self.interfaces.iter().find(|interface| interface.index == index) {
-                if let Some(legacy) = &self.legacy {
+                if let Some(legacy) = self.legacy.as_ref().filter(|_| !ask) {
                     legacy.announce(&name, interface, &mut burst);
                 }
-                self.sealed.announce(&name, interface, now.unix_us, rng, &mut burst);
+                self.sealed.announce(&name, ask, interface, now.unix_us, rng, &mut burst);
             }
         }
         self.next_burst = (!self.waiting.is_empty()).then_some(now.mono + BURST_GAP);
         burst
     }
 
-    fn announced(&mut self, now: Instant) {
+    /// Lets a beacon leave on every interface, once.
+    fn put(&mut self, name: Name, ask: bool) {
+        for interface in &self.interfaces {
+            let beacon = (name, interface.index, ask);
+            if !self.waiting.contains(&beacon) {
+                self.waiting.push_back(beacon);
+            }
+        }
+    }
+
+    fn begun(&mut self, now: Instant) {
         self.next_burst.get_or_insert(now);
         self.next_echo = Some(now + ECHO);
-        self.next_round.get_or_insert(now + LAN_PERIOD);
+        if !self.announced.is_empty() {
+            self.next_round.get_or_insert(now + LAN_PERIOD);
+        }
+    }
+
+    /// Somebody announced himself.
+    fn note(&mut self, now: Instant, hint: &Hint) {
+        let (Some(name), Some(key)) = (hint.topic, hint.key) else { return };
+        if self.announcers.len() >= LAN_ANNOUNCERS {
+            self.announcers.pop_front();
+        }
+        self.announcers.push_back((name, key, now));
+    }
+
+    /// Somebody asks who is there: one answer serves all who asked lately.
+    fn asked(&mut self, now: Instant, name: Name, key: [u8; 32]) {
+        let lately = |at: &Instant| now.saturating_duration_since(*at) < LAN_ROUND;
+        let known = self.announcers.iter().any(|(of, who, at)| *of == name && *who == key && lately(at));
+        let answers = self.announced.contains(&name) && !known || self.answering.contains(&name);
+        if answers && !self.owed.contains_key(&name) {
+            let last = self.answered.get(&name).map(|at| *at + LAN_ANSWER_PERIOD);
+            self.owed.insert(name, last.map_or(now, |at| at.max(now)));
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! hint, never a proof: anybody who knows the topic can announce anybody. Each beacon has a nonce
 //! of its own; one that was heard before is not heard again, wherever it comes from.
 //! Nonces of beacons that do not open are not remembered, so outsiders cannot make us forget.
+//! One whose ports are both 0 announces nobody: its sender asks who is there.
 
 use super::{Name, to_v4, to_v6};
 use crate::config::limits::LAN_NONCES;
@@ -22,6 +23,14 @@ use std::net::SocketAddr;
 type Tag = [u8; 16];
 type Nonce = [u8; 12];
 
+/// What a beacon that opened says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    Announced(Hint),
+    /// A swarm with this key asks who is there on this topic.
+    Asked(Name, [u8; 32]),
+}
+
 pub(super) struct Sealed {
     own: Announcement,
     keys: BTreeMap<Name, TopicKey>,
@@ -29,7 +38,7 @@ pub(super) struct Sealed {
     today: Option<u32>,
     /// The topic of each tag, and its day.
     tags: BTreeMap<Tag, (Name, u32)>,
-    heard: Heard,
+    heard: Nonces,
 }
 
 impl Sealed {
@@ -40,7 +49,7 @@ impl Sealed {
             keys: BTreeMap::new(),
             today: None,
             tags: BTreeMap::new(),
-            heard: Heard::default(),
+            heard: Nonces::default(),
         }
     }
 
@@ -56,10 +65,11 @@ impl Sealed {
         self.tags.retain(|_, (joined, _)| joined != name);
     }
 
-    /// The beacons of a topic on an interface: one for each family that it and we have.
+    /// The beacons of a topic on an interface: one for each family that it and we have. `ask`: they ask who is there.
     pub(super) fn announce(
         &self,
         name: &Name,
+        ask: bool,
         interface: &LanInterface,
         unix_us: u64,
         rng: &mut ChaCha20Rng,
@@ -68,10 +78,11 @@ impl Sealed {
         let Some(key) = self.keys.get(name) else { return };
         let today = announce::day(unix_us);
         let tag = announce::tag(key, today);
+        let said = if ask { Announcement { v4: 0, v6: 0, ..self.own } } else { self.own };
         let mut push = |send: fn(&LanInterface, Vec<u8>) -> Transmit| {
             let mut nonce = [0; 12];
             rng.fill_bytes(&mut nonce);
-            if let Some(sealed) = announce::seal(key, today, nonce, &self.own) {
+            if let Some(sealed) = announce::seal(key, today, nonce, &said) {
                 out.push(send(interface, Beacon { tag, nonce, sealed: &sealed }.encode().to_vec()));
             }
         };
@@ -83,7 +94,7 @@ impl Sealed {
         }
     }
 
-    pub(super) fn hear(&mut self, unix_us: u64, from: SocketAddr, beacon: &Beacon<'_>) -> Option<Hint> {
+    pub(super) fn hear(&mut self, unix_us: u64, from: SocketAddr, beacon: &Beacon<'_>) -> Option<Heard> {
         self.follow(announce::day(unix_us));
         let (name, day) = self.tags.get(&beacon.tag)?;
         if self.heard.contains(&beacon.nonce) {
@@ -93,10 +104,15 @@ impl Sealed {
         if said.key == self.own.key {
             return None;
         }
+        let name = *name;
         self.heard.remember(beacon.nonce);
+        if said.v4 == 0 && said.v6 == 0 {
+            return Some(Heard::Asked(name, said.key));
+        }
         let mut addr = from;
         addr.set_port(if from.is_ipv4() { said.v4 } else { said.v6 });
-        is_dialable(&addr).then_some(Hint { addr, id: None, key: Some(said.key), source: Source::Lan })
+        let hint = Hint { addr, id: None, key: Some(said.key), source: Source::Lan, topic: Some(name) };
+        is_dialable(&addr).then_some(Heard::Announced(hint))
     }
 
     /// Makes `tags` those of the days around this one.
@@ -115,12 +131,12 @@ fn tags(name: &Name, key: &TopicKey, today: u32) -> [(Tag, (Name, u32)); 3] {
 
 /// The nonces of the last beacons that opened.
 #[derive(Default)]
-struct Heard {
+struct Nonces {
     set: BTreeSet<Nonce>,
     order: VecDeque<Nonce>,
 }
 
-impl Heard {
+impl Nonces {
     fn contains(&self, nonce: &Nonce) -> bool {
         self.set.contains(nonce)
     }

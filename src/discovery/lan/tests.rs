@@ -42,8 +42,13 @@ impl Machine {
 
     fn joined(n: u8, key: &TopicKey) -> Machine {
         let mut machine = Machine::new(n);
-        machine.lan.join(machine.now, key, None);
+        machine.join(key, None);
         machine
+    }
+
+    fn join(&mut self, key: &TopicKey, public: Option<&Topic>) {
+        self.lan.listen(key, public);
+        self.lan.announce(self.now, &key.mesh(), true);
     }
 
     /// Time goes by; the beacons that leave meanwhile.
@@ -93,7 +98,7 @@ fn a_beacon_leads_to_its_sender_with_the_port_of_the_family() {
     let (mut v4, mut v6) = (a.v4, a.v6);
     v4.set_port(4_001);
     v6.set_port(6_001);
-    let hint = |addr| Hint { addr, id: None, key: Some(a.key), source: Source::Lan };
+    let hint = |addr| Hint { addr, id: None, key: Some(a.key), source: Source::Lan, topic: Some(key.mesh()) };
     assert_eq!(hints, [hint(v4), hint(v6)]);
 }
 
@@ -101,7 +106,7 @@ fn a_beacon_leads_to_its_sender_with_the_port_of_the_family() {
 fn a_family_without_a_port_is_not_offered() {
     let key = TopicKey::public(&TOPIC);
     let mut a = Machine::with(1, LocalPorts { v4: Some(4_001), v6: None }, false);
-    a.lan.join(a.now, &key, None);
+    a.join(&key, None);
     let sent = a.run(Duration::ZERO);
     assert_eq!(types(&sent), BTreeSet::from([(0xA6, true)]));
     let mut b = Machine::joined(2, &key);
@@ -122,7 +127,7 @@ fn old_peers_hear_of_public_topics_while_legacy_is_on_and_of_nothing_else() {
         (false, &private, None, &modern),
     ] {
         let mut machine = Machine::with(1, LocalPorts { v4: Some(4_001), v6: Some(6_001) }, legacy);
-        machine.lan.join(machine.now, key, topic);
+        machine.join(key, topic);
         for _ in 0..5 {
             let sent = machine.run(Duration::from_secs(6));
             assert_eq!(types(&sent), *expected, "legacy {legacy}, public {}", topic.is_some());
@@ -134,12 +139,12 @@ fn old_peers_hear_of_public_topics_while_legacy_is_on_and_of_nothing_else() {
 fn with_legacy_off_old_beacons_are_not_heard() {
     let ports = LocalPorts { v4: Some(4_001), v6: None };
     let mut old = Machine::with(1, ports, true);
-    old.lan.join(old.now, &TopicKey::public(&TOPIC), Some(&TOPIC));
+    old.join(&TopicKey::public(&TOPIC), Some(&TOPIC));
     let text = old.run(Duration::ZERO).into_iter().find(|t| t.bytes[0] == 0x09).expect("for old peers").bytes;
     for legacy in [true, false] {
         let mut machine = Machine::with(2, ports, legacy);
         assert_eq!(machine.hear(old.v4, &text), None, "not joined");
-        machine.lan.join(machine.now, &TopicKey::public(&TOPIC), Some(&TOPIC));
+        machine.join(&TopicKey::public(&TOPIC), Some(&TOPIC));
         let hint = machine.hear(old.v4, &text);
         assert_eq!(hint.is_some(), legacy);
         assert!(hint.is_none_or(|hint| hint.key.is_none() && hint.id.is_some() && hint.addr.port() == 4_001));
@@ -162,7 +167,7 @@ fn at_once_soon_again_and_then_every_five_seconds() {
 fn many_topics_leave_in_bursts_and_all_of_them() {
     let mut machine = Machine::new(1);
     let keys: Vec<TopicKey> = (0..150).map(|n| TopicKey::public(&[n; 32])).collect();
-    keys.iter().for_each(|key| machine.lan.join(machine.now, key, None));
+    keys.iter().for_each(|key| machine.join(key, None));
     let first = machine.lan.handle_timeout(machine.now, &mut machine.rng);
     assert_eq!(first.len(), BURST);
     let rest = machine.run(Duration::from_millis(399));
@@ -174,10 +179,10 @@ fn many_topics_leave_in_bursts_and_all_of_them() {
 fn what_was_left_or_went_away_is_not_announced() {
     let (public, private) = (TopicKey::public(&TOPIC), TopicKey::private(&TOPIC, &[9; 32]));
     let mut machine = Machine::joined(1, &public);
-    machine.lan.join(machine.now, &private, None);
-    machine.lan.join(machine.now, &private, None);
+    machine.join(&private, None);
+    machine.join(&private, None);
     assert_eq!(machine.run(Duration::ZERO).len(), 4, "two topics, once each");
-    machine.lan.join(machine.now, &TopicKey::public(&[8; 32]), None);
+    machine.join(&TopicKey::public(&[8; 32]), None);
     machine.lan.leave(&TopicKey::public(&[8; 32]));
     machine.lan.leave(&private);
     assert_eq!(machine.run(Duration::from_secs(1)).len(), 2, "the echo of the one that is left");
@@ -196,7 +201,7 @@ fn a_topic_joined_after_the_first_beacon_is_heard_too() {
     let (mut a, mut b) = (Machine::joined(1, &second), Machine::joined(2, &first));
     let beacon = a.beacon();
     assert_eq!(b.hear(a.v4, &beacon), None);
-    b.lan.join(b.now, &second, None);
+    b.join(&second, None);
     assert!(b.hear(a.v4, &beacon).is_some());
 }
 

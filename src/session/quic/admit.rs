@@ -13,8 +13,9 @@ use super::{Quic, Role, lend};
 use crate::config::limits::{MIRRORS, QUIC_RIVAL_PATIENCE, SELF_MET_LIFE};
 use crate::crypto::identity::wire_id;
 use crate::error::Code;
-use crate::node::api::{OpId, PeerId};
+use crate::node::api::{OpId, PeerId, Whom};
 use crate::session::{Ended, Env, SessionEvent};
+use crate::swarm::door::Entry;
 use std::cmp::Ordering;
 
 /// What becomes of a new connection with a key that is connected already.
@@ -52,6 +53,57 @@ fn verdict(existing: Side, new: Side, our_key_is_greater: bool) -> Verdict {
 }
 
 impl Quic {
+    /// The peer's key is known. Who is not let in learns nothing of us.
+    pub(super) fn knock(&mut self, env: &mut Env<'_>, index: usize) {
+        let Some(link) = self.link(index) else { return };
+        let Some(key) = link.key else { return };
+        let (incoming, whom, addr) = (link.role == Role::Acceptor, Whom::Key(key), link.label);
+        match env.door.enter(&whom, incoming, env.now.mono) {
+            Entry::Open => self.let_in(env, index),
+            Entry::Shut(why) => self.end_link(env, index, Reason::new(Close::Refused, why)),
+            Entry::Ask => env.out.events.push_back(SessionEvent::Knocked { whom, addr }),
+        }
+    }
+
+    /// The application was asked about the peer with this key.
+    pub fn admit(&mut self, env: &mut Env<'_>, key: &[u8; 32], allowed: bool) {
+        for index in self.indices() {
+            if !self.link(index).is_some_and(|link| link.is_held() && link.key == Some(*key)) {
+                continue;
+            }
+            match allowed {
+                true => self.let_in(env, index),
+                false => self.turn_away(env, index, "the firewall of the other side"),
+            }
+        }
+    }
+
+    fn let_in(&mut self, env: &mut Env<'_>, index: usize) {
+        let Some(link) = self.link(index) else { return };
+        link.let_in();
+        match link.role {
+            Role::Dialler => self.met(env, index),
+            Role::Acceptor => self.mark(index),
+        }
+    }
+
+    /// Ends an open session for a reason of ours.
+    pub fn end(&mut self, env: &mut Env<'_>, peer: PeerId, reason: &str) {
+        if let Ok(index) = self.index_of(peer) {
+            self.end_link(env, index, Reason::new(Close::Closed, reason));
+        }
+    }
+
+    /// Every session has to show that it lives.
+    pub fn prove_life(&mut self, env: &mut Env<'_>) {
+        for index in self.indices() {
+            if let Some(link) = self.link(index).filter(|link| link.is_open()) {
+                link.prove_life(env.now.mono + QUIC_RIVAL_PATIENCE);
+            }
+            self.mark(index);
+        }
+    }
+
     /// We dialled and know who answers. Of two dials to one peer only the first goes on; and to a peer that is connected
     /// no topic is shown before it is known to be another swarm, so that the other side sees no second session.
     pub(super) fn met(&mut self, env: &mut Env<'_>, index: usize) {

@@ -41,7 +41,8 @@ pub struct Dialled {
 /// What the owner is told of a link.
 #[derive(Debug)]
 pub enum Progress {
-    /// We dialled, and know who answers: the owner lets the exchange begin with `greet`, or ends the link.
+    /// The peer's key is known: the owner lets the exchange begin with `let_in` and, where we dialled, `greet`, or
+    /// ends the link.
     Met,
     /// Both sides agreed; the session begins if the owner admits it.
     Ready,
@@ -81,6 +82,8 @@ pub struct Link {
     /// It is among those that are asked for datagrams.
     pub sends: bool,
     pub bytes_sent: u64,
+    /// The exchange waits for the owner.
+    held: bool,
     /// Its part of the bytes that wait for all peers, as last counted.
     pub counted: usize,
     flow: Option<Flow>,
@@ -128,6 +131,7 @@ impl Link {
             paths: None,
             sends: false,
             bytes_sent: 0,
+            held: false,
             counted: 0,
             flow: None,
             opened: None,
@@ -181,6 +185,16 @@ impl Link {
         self.stage = Stage::Open;
         self.opened = Some(now);
         self.flow = Some(Flow::new(send_buffer, max_message));
+    }
+
+    /// The exchange may begin.
+    pub fn let_in(&mut self) {
+        self.held = false;
+    }
+
+    /// The exchange waits for the owner.
+    pub fn is_held(&self) -> bool {
+        self.held && self.is_pending()
     }
 
     /// Says HELLO to whom we dialled, and shows the topics at once or when their HELLO was looked at.
@@ -443,8 +457,9 @@ impl Link {
         if self.role == Role::Dialler {
             let control = self.conn.streams().open(Dir::Bi);
             self.control = Some(control.ok_or_else(|| Reason::protocol("the peer allows no stream"))?);
-            out.push(Progress::Met);
         }
+        self.held = true;
+        out.push(Progress::Met);
         self.exchange = Some(Exchange::new(self.role, bindings, explicit, continues, now));
         Ok(())
     }
@@ -452,7 +467,7 @@ impl Link {
     /// Reads and writes the control stream.
     fn control(&mut self, now: Instant, lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
         let Some(exchange) = self.exchange.as_mut().filter(|_| self.stage != Stage::Ended) else { return Ok(()) };
-        if self.role == Role::Dialler && !exchange.has_begun() {
+        if self.held || self.role == Role::Dialler && !exchange.has_begun() {
             return Ok(());
         }
         if self.control.is_none() {

@@ -422,7 +422,7 @@ impl Quic {
 
     fn progress(&mut self, env: &mut Env<'_>, index: usize, progress: Progress) {
         match progress {
-            Progress::Met => self.met(env, index),
+            Progress::Met => self.knock(env, index),
             Progress::Ready => self.agreed(env, index),
             Progress::Ended(lost) => self.ended(env, index, lost),
             Progress::Told(Told::Ready) => {}

@@ -22,10 +22,11 @@ use crate::config::limits::{SEND_BUFFER_TOTAL_BYTES, V12_FRAG_DATA, V12_FRAG_MAX
 use crate::crypto::identity::{V12Keys, WireId};
 use crate::crypto::v12::PeerKey;
 use crate::error::{Code, Error, Result};
-use crate::node::api::{Family, Now, PeerId, PeerInfo, Source};
+use crate::node::api::{Family, Now, PeerId, PeerInfo, Source, Whom};
 use crate::path::addrs::{Addrs, Proof};
 use crate::path::dial::Dial;
 use crate::session::{Ended, Env, SessionEvent};
+use crate::swarm::door::Entry;
 use crate::timers::{Timers, earlier};
 use crate::wire::handshake::Hello;
 use goodbye::Goodbyes;
@@ -286,7 +287,7 @@ impl V12 {
 
     /// Makes a connection. None: there is no room.
     fn connect(&mut self, env: &mut Env<'_>, key: PeerKey, from: SocketAddr, how: How) -> Option<PeerId> {
-        if self.is_held(env, &from) || !self.make_room(env, &how) {
+        if self.is_held(env, &from) || !self.may_enter(env, &key, from, &how) || !self.make_room(env, &how) {
             return None;
         }
         self.release(env, &from);
@@ -331,6 +332,23 @@ impl V12 {
         env.out.stats.connections += 1;
         env.out.events.push_back(SessionEvent::Connected { peer: id });
         Some(id)
+    }
+
+    /// Whether it is neither banned nor unknown to the firewall. Who is asked about is let in when he shows up again.
+    fn may_enter(&self, env: &mut Env<'_>, key: &PeerKey, from: SocketAddr, how: &How) -> bool {
+        let id = key.wire_id();
+        let whom = env.proven.key_of(&id, env.now.unix_us).map_or(Whom::Legacy(id), Whom::Key);
+        if env.door.is_banned(&Whom::Legacy(id), env.now.mono) {
+            return false;
+        }
+        match env.door.enter(&whom, !how.client, env.now.mono) {
+            Entry::Open => true,
+            Entry::Shut(_) => false,
+            Entry::Ask => {
+                env.out.events.push_back(SessionEvent::Knocked { whom, addr: from });
+                false
+            }
+        }
     }
 
     /// The address is where a peer was heard lately: a datagram from there may be anybody's, and gives it to nobody.

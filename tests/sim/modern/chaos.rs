@@ -16,7 +16,7 @@ use crate::world::{TOPIC, World};
 use setowire::Config;
 use setowire::config::limits;
 use setowire::crypto::identity::{Identity, WireId};
-use setowire::node::{Event, PeerInfo, Session, TopicId};
+use setowire::node::{Event, Modes, PeerInfo, Session, TopicId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -153,7 +153,10 @@ impl Chaos {
             self.world.call(node, |node, now| node.close_topic(now, id)).expect("it is joined");
         } else {
             let (topic, secret) = topic(name);
-            let id = self.world.call(node, |node, now| node.join(now, topic, secret)).expect("room for a topic");
+            let id = self
+                .world
+                .call(node, |node, now| node.join(now, topic, secret, Modes::default()))
+                .expect("room for a topic");
             self.note_topic(node, name, id);
         }
     }
@@ -207,7 +210,16 @@ impl Chaos {
                 self.streams.event(&mut self.world, Side { of, peer }, stream, change);
             }
             Event::OpDone { tag, code, .. } => self.ledger.done(of, tag, code),
-            Event::Writable { .. } | Event::Peers { .. } | Event::Closed { .. } => {}
+            Event::Writable { .. }
+            | Event::Peers { .. }
+            | Event::Changed { .. }
+            | Event::Candidate { .. }
+            | Event::TopicUpdated { .. }
+            | Event::PeerTopic { .. }
+            | Event::Banned { .. }
+            | Event::Ask(_)
+            | Event::Found { .. }
+            | Event::Closed { .. } => {}
         }
     }
 

@@ -1,0 +1,226 @@
+//! Who is let in, and whom we dial: bans, the firewall of the application, places for those who dial us.
+//!
+//! The firewall is a question that the application answers, late or never: until then the dial, or the connection
+//! of who dials us, waits. "No" bans; no answer in time turns away without a ban. Sessions ask at `enter` before
+//! they tell a stranger anything, the roster before it dials. Everything kept here is bounded.
+
+use crate::config::limits::{BANS_MAX, QUESTIONS_MAX, VERDICTS_KEPT};
+use crate::config::swarm::SwarmOptions;
+use crate::node::api::Whom;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What a session is told about who is at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    Open,
+    /// Turned away, with this reason.
+    Shut(&'static str),
+    /// The application has to be asked.
+    Ask,
+}
+
+/// What the application is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A peer dials us.
+    Incoming,
+    /// We are about to dial a peer.
+    Dial,
+    /// A source found a peer.
+    Candidate,
+}
+
+impl Purpose {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Purpose::Incoming => "incoming",
+            Purpose::Dial => "dial",
+            Purpose::Candidate => "candidate",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ban {
+    until: Option<Instant>,
+    /// By the firewall: anybody can make himself banned that way, so these go first.
+    by_firewall: bool,
+    order: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    whom: Whom,
+    purpose: Purpose,
+    deadline: Instant,
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub whom: Whom,
+    pub purpose: Purpose,
+    /// None: nobody answered in time.
+    pub allowed: Option<bool>,
+}
+
+pub const BANNED: &str = "banned";
+pub const FIREWALLED: &str = "Peer is firewalled";
+const SERVER_LIMIT: &str = "server limit: no more peers that dial us are taken";
+const UNANSWERED: &str = "the firewall gave no answer in time";
+const SUSPENDED: &str = "suspended";
+
+pub struct Door {
+    firewall: bool,
+    deadline: Duration,
+    clear_wait: Duration,
+    bans: BTreeMap<Whom, Ban>,
+    /// Answers that were given, for as long as a handshake may take: none means that nobody answered.
+    verdicts: BTreeMap<Whom, (Option<bool>, Instant)>,
+    questions: BTreeMap<u64, Question>,
+    last_question: u64,
+    last_ban: u64,
+    /// Those who dialled us, and how many may be.
+    pub servers: usize,
+    max_servers: usize,
+    pub suspended: bool,
+}
+
+impl Door {
+    pub fn new(options: &SwarmOptions) -> Door {
+        Door {
+            firewall: options.firewall,
+            deadline: options.firewall_deadline,
+            clear_wait: options.handshake_clear_wait,
+            bans: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            last_question: 0,
+            last_ban: 0,
+            servers: 0,
+            max_servers: options.max_server_connections,
+            suspended: false,
+        }
+    }
+
+    pub fn set_firewall(&mut self, on: bool) {
+        self.firewall = on;
+    }
+
+    /// Whether this peer may connect. `incoming`: it dials us.
+    pub fn enter(&self, whom: &Whom, incoming: bool, now: Instant) -> Entry {
+        if self.suspended {
+            return Entry::Shut(SUSPENDED);
+        }
+        if self.is_banned(whom, now) {
+            return Entry::Shut(BANNED);
+        }
+        if incoming && self.servers >= self.max_servers {
+            return Entry::Shut(SERVER_LIMIT);
+        }
+        if !self.firewall {
+            return Entry::Open;
+        }
+        match self.verdicts.get(whom).filter(|(_, until)| *until > now) {
+            Some((Some(true), _)) => Entry::Open,
+            Some((Some(false), _)) => Entry::Shut(FIREWALLED),
+            Some((None, _)) => Entry::Shut(UNANSWERED),
+            None => Entry::Ask,
+        }
+    }
+
+    pub fn is_banned(&self, whom: &Whom, now: Instant) -> bool {
+        self.bans.get(whom).is_some_and(|ban| ban.until.is_none_or(|until| until > now))
+    }
+
+    /// False: as many are banned as may be, and by the application itself.
+    pub fn ban(&mut self, whom: Whom, until: Option<Instant>, by_firewall: bool) -> bool {
+        if !self.bans.contains_key(&whom) && self.bans.len() >= BANS_MAX {
+            let weakest = self.bans.iter().filter(|(_, ban)| ban.by_firewall).min_by_key(|(_, ban)| ban.order);
+            match weakest.map(|(whom, _)| *whom) {
+                Some(weakest) => self.bans.remove(&weakest),
+                None => return false,
+            };
+        }
+        self.last_ban = self.last_ban.saturating_add(1);
+        self.bans.insert(whom, Ban { until, by_firewall, order: self.last_ban });
+        true
+    }
+
+    pub fn unban(&mut self, whom: &Whom) -> bool {
+        self.verdicts.remove(whom);
+        self.bans.remove(whom).is_some()
+    }
+
+    pub fn banned(&self) -> impl Iterator<Item = &Whom> {
+        self.bans.keys()
+    }
+
+    /// Opens a question; none: too many are open. A peer that is asked about already is not asked about twice.
+    pub fn ask(&mut self, whom: Whom, purpose: Purpose, now: Instant) -> Option<(u64, bool)> {
+        let open = self.questions.iter().find(|(_, asked)| asked.whom == whom && asked.purpose == purpose);
+        if let Some((id, _)) = open {
+            return Some((*id, false));
+        }
+        if self.questions.len() >= QUESTIONS_MAX {
+            return None;
+        }
+        self.last_question = self.last_question.saturating_add(1);
+        self.questions.insert(self.last_question, Question { whom, purpose, deadline: now + self.deadline });
+        Some((self.last_question, true))
+    }
+
+    /// The application answered. None: it was too late, or nothing was asked.
+    pub fn answer(&mut self, id: u64, allowed: bool, now: Instant) -> Option<Verdict> {
+        let Question { whom, purpose, .. } = self.questions.remove(&id)?;
+        self.remember(whom, purpose, Some(allowed), now);
+        Some(Verdict { whom, purpose, allowed: Some(allowed) })
+    }
+
+    fn remember(&mut self, whom: Whom, purpose: Purpose, allowed: Option<bool>, now: Instant) {
+        // What is a good candidate is not yet let in.
+        if purpose == Purpose::Candidate {
+            return;
+        }
+        if self.verdicts.len() >= VERDICTS_KEPT {
+            self.verdicts.retain(|_, (_, until)| *until > now);
+        }
+        if self.verdicts.len() >= VERDICTS_KEPT {
+            let first = self.verdicts.iter().min_by_key(|(_, (_, until))| *until).map(|(whom, _)| *whom);
+            first.map(|whom| self.verdicts.remove(&whom));
+        }
+        self.verdicts.insert(whom, (allowed, now + self.clear_wait));
+    }
+
+    /// The connection that the last answer was for is there, or failed: the next one is asked about again.
+    pub fn forget_verdict(&mut self, whom: &Whom) {
+        if self.verdicts.get(whom).is_some_and(|(allowed, _)| *allowed == Some(true)) {
+            self.verdicts.remove(whom);
+        }
+    }
+
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        self.questions.values().map(|question| question.deadline).min()
+    }
+
+    /// Questions that nobody answered.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Verdict> {
+        let due = self.questions.iter().filter(|(_, question)| question.deadline <= now);
+        let due: Vec<(u64, Question)> = due.map(|(id, question)| (*id, *question)).collect();
+        let verdicts = due.into_iter().map(|(id, Question { whom, purpose, .. })| {
+            self.questions.remove(&id);
+            self.remember(whom, purpose, None, now);
+            Verdict { whom, purpose, allowed: None }
+        });
+        verdicts.collect()
+    }
+
+    pub fn clear_questions(&mut self) {
+        self.questions.clear();
+    }
+
+    pub fn questions(&self) -> usize {
+        self.questions.len()
+    }
+}

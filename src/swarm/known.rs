@@ -1,0 +1,203 @@
+//! The peers that are known: where they may be, how dials to them went, and who is forgotten.
+//!
+//! A peer is one key (or, over p2p-v12, one id of the old wire), not one connection. It is kept while it is of use:
+//! banned, queued, asked about, waiting, being dialled, explicit or connected. Those that were merely heard of are
+//! bounded, in all and for one IP address, because anybody can invent them: the oldest of them goes first.
+
+use crate::config::limits::{ADDRS_PER_DIAL, KNOWN_MAX, KNOWN_PER_IP};
+use crate::node::api::{PeerId, Source, Whom};
+use crate::session::quic::TopicNo;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+/// What is known of one peer.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Where it may be, the newest first.
+    pub addrs: Vec<SocketAddr>,
+    pub source: Source,
+    /// Topics of ours that it was found by, or proved; only grows while they are joined.
+    pub topics: BTreeSet<TopicNo>,
+    /// Dials that ended since the last good connection.
+    pub attempts: u32,
+    /// A dial opened at least once since `attempts` began anew.
+    pub proven: bool,
+    /// It was dialled.
+    pub tried: bool,
+    /// Added by `join_peer`.
+    pub explicit: bool,
+    /// False: it is not dialled again by itself.
+    pub reconnecting: bool,
+    /// A question about it waits for the application.
+    pub asked: bool,
+    /// In a retry timer.
+    pub waiting: bool,
+    /// Being dialled.
+    pub dialling: bool,
+    /// The connection was lost, not closed: worth dialling whoever dialled before.
+    pub lost: bool,
+    /// The last connection with it was dialled by us.
+    pub client: bool,
+    pub connected: Option<PeerId>,
+    pub opened: Option<Instant>,
+    pub closed: Option<Instant>,
+    /// Its number among all that were ever known.
+    order: u64,
+}
+
+impl Known {
+    fn new(source: Source, order: u64) -> Known {
+        Known {
+            addrs: Vec::new(),
+            source,
+            topics: BTreeSet::new(),
+            attempts: 0,
+            proven: false,
+            tried: false,
+            explicit: false,
+            reconnecting: true,
+            asked: false,
+            waiting: false,
+            dialling: false,
+            lost: false,
+            client: false,
+            connected: None,
+            opened: None,
+            closed: None,
+            order,
+        }
+    }
+
+    /// Adds an address, or makes it the newest.
+    pub fn add_addr(&mut self, addr: SocketAddr) {
+        self.addrs.retain(|known| *known != addr);
+        self.addrs.insert(0, addr);
+        self.addrs.truncate(ADDRS_PER_DIAL);
+    }
+
+    pub fn is_busy(&self) -> bool {
+        self.dialling || self.connected.is_some()
+    }
+
+    /// Others told of it, nobody here chose it, and it never answered.
+    fn is_hearsay(&self) -> bool {
+        self.connected.is_none() && !self.explicit && !self.proven && !self.dialling
+    }
+}
+
+/// All known peers.
+#[derive(Default)]
+pub struct Peers {
+    peers: BTreeMap<Whom, Known>,
+    /// Peers whose newest address is there.
+    by_ip: BTreeMap<IpAddr, BTreeSet<(u64, Whom)>>,
+    by_age: BTreeMap<u64, Whom>,
+    by_peer: BTreeMap<PeerId, Whom>,
+    last: u64,
+}
+
+impl Peers {
+    pub fn get(&self, whom: &Whom) -> Option<&Known> {
+        self.peers.get(whom)
+    }
+
+    pub fn get_mut(&mut self, whom: &Whom) -> Option<&mut Known> {
+        self.peers.get_mut(whom)
+    }
+
+    /// The peer, new or known.
+    pub fn enter(&mut self, whom: Whom, source: Source) -> &mut Known {
+        let (last, by_age) = (&mut self.last, &mut self.by_age);
+        self.peers.entry(whom).or_insert_with(|| {
+            *last = last.saturating_add(1);
+            by_age.insert(*last, whom);
+            Known::new(source, *last)
+        })
+    }
+
+    /// Who has to go to make room for one more at this address.
+    pub fn make_room(&self, ip: IpAddr, may_go: impl Fn(&Whom) -> bool) -> Option<Whom> {
+        let goes = |whom: &Whom| self.peers.get(whom).is_some_and(Known::is_hearsay) && may_go(whom);
+        match self.by_ip.get(&ip).filter(|there| there.len() >= KNOWN_PER_IP) {
+            Some(there) => there.iter().map(|(_, whom)| *whom).find(|whom| goes(whom)),
+            None if self.peers.len() >= KNOWN_MAX => self.by_age.values().copied().find(|whom| goes(whom)),
+            None => None,
+        }
+    }
+
+    /// Whether even so there is none.
+    pub fn is_full(&self, ip: IpAddr) -> bool {
+        self.peers.len() >= KNOWN_MAX || self.by_ip.get(&ip).is_some_and(|there| there.len() >= KNOWN_PER_IP)
+    }
+
+    /// A source named an address of a peer.
+    pub fn add_addr(&mut self, whom: &Whom, addr: SocketAddr) {
+        let Some(known) = self.peers.get_mut(whom) else { return };
+        let (before, order) = (known.addrs.first().map(SocketAddr::ip), known.order);
+        known.add_addr(addr);
+        if before != Some(addr.ip()) {
+            self.unlist(before, order, whom);
+            self.by_ip.entry(addr.ip()).or_default().insert((order, *whom));
+        }
+    }
+
+    /// Puts a peer in under a new name, without its addresses, which are returned.
+    pub fn replace(&mut self, whom: Whom, known: Known) -> Vec<SocketAddr> {
+        let addrs = known.addrs.clone();
+        let entry = self.enter(whom, known.source);
+        *entry = Known { addrs: Vec::new(), order: entry.order, ..known };
+        addrs
+    }
+
+    pub fn connected(&mut self, whom: &Whom, peer: PeerId) {
+        if let Some(known) = self.peers.get_mut(whom) {
+            known.connected = Some(peer);
+            self.by_peer.insert(peer, *whom);
+        }
+    }
+
+    pub fn disconnected(&mut self, peer: PeerId) -> Option<Whom> {
+        let whom = self.by_peer.remove(&peer)?;
+        if let Some(known) = self.peers.get_mut(&whom) {
+            known.connected = None;
+        }
+        Some(whom)
+    }
+
+    pub fn of(&self, peer: PeerId) -> Option<Whom> {
+        self.by_peer.get(&peer).copied()
+    }
+
+    pub fn remove(&mut self, whom: &Whom) -> Option<Known> {
+        let known = self.peers.remove(whom)?;
+        self.by_age.remove(&known.order);
+        self.unlist(known.addrs.first().map(SocketAddr::ip), known.order, whom);
+        if let Some(peer) = known.connected {
+            self.by_peer.remove(&peer);
+        }
+        Some(known)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Whom, &Known)> {
+        self.peers.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Whom, &mut Known)> {
+        self.peers.iter_mut()
+    }
+
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    fn unlist(&mut self, ip: Option<IpAddr>, order: u64, whom: &Whom) {
+        let Some(ip) = ip else { return };
+        if let Some(there) = self.by_ip.get_mut(&ip) {
+            there.remove(&(order, *whom));
+            if there.is_empty() {
+                self.by_ip.remove(&ip);
+            }
+        }
+    }
+}

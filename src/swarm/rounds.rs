@@ -1,0 +1,193 @@
+//! Joining and leaving topics, and the rounds of their discoveries.
+
+use super::topics::{Discovery, Step, Wants};
+use super::{Action, Lent, Roster};
+use crate::node::api::{Event, OpId, TopicId};
+use crate::session::quic::TopicNo;
+
+impl Roster {
+    /// A session of a topic begins, the first or a further one. `name`: the same for every join of this topic.
+    pub fn join(&mut self, lent: &mut Lent<'_>, no: TopicNo, id: TopicId, name: [u8; 32], wants: Wants) {
+        let blocked = self.leaving.contains_key(&name);
+        self.topics.entry(no).or_insert_with(|| Discovery::new(name, blocked)).set(id, wants);
+        if self.suspended {
+            // A joined topic of a suspended swarm begins with the others.
+            self.suspend_topic(no);
+        }
+        self.advance(lent, no);
+    }
+
+    /// A session of a topic ends; with the last one the topic does.
+    pub fn leave(&mut self, lent: &mut Lent<'_>, no: TopicNo, id: TopicId) {
+        let Some(discovery) = self.topics.get_mut(&no) else { return };
+        if !discovery.remove(id) {
+            return self.advance(lent, no);
+        }
+        self.drop_topic(no);
+        if let Some(mut discovery) = self.topics.remove(&no) {
+            // Its session is gone: nothing of it can run.
+            discovery.suspend(&mut Vec::new());
+        }
+        self.flushes.topic_done(no);
+        let mut alone = Vec::new();
+        for (whom, known) in self.peers.iter_mut() {
+            // Who waits for this topic alone is not dialled any more.
+            if known.topics.remove(&no) && known.topics.is_empty() && !known.explicit {
+                alone.push(*whom);
+            }
+        }
+        for whom in alone {
+            self.queue.remove(&whom);
+            if let Some(known) = self.peers.get_mut(&whom).filter(|known| !known.lost) {
+                known.waiting = false;
+            }
+            self.flushes.peer_done(&whom);
+            self.collect(&whom, lent);
+        }
+        self.dial_on(lent);
+    }
+
+    /// Stops a discovery: takes back what it announced, and fails what waits for it.
+    fn drop_topic(&mut self, no: TopicNo) {
+        let Some(discovery) = self.topics.get_mut(&no) else { return };
+        let mut steps = Vec::new();
+        let name = discovery.name;
+        let (announced, ops) = discovery.suspend(&mut steps);
+        self.out.extend(ops.into_iter().map(|op| Action::Done { op, ok: false }));
+        self.steps(no, steps);
+        if announced {
+            let times = self.leaving.entry(name).or_insert(0);
+            *times = times.saturating_add(1);
+            self.out.push_back(Action::Unannounce { name });
+        }
+    }
+
+    pub(super) fn suspend_topic(&mut self, no: TopicNo) {
+        self.drop_topic(no);
+        self.flushes.topic_done(no);
+    }
+
+    /// What was announced under this name was taken back.
+    pub fn unannounced(&mut self, lent: &mut Lent<'_>, name: &[u8; 32]) {
+        match self.leaving.get_mut(name) {
+            Some(times) if *times > 1 => *times -= 1,
+            Some(_) => {
+                self.leaving.remove(name);
+                let waiting: Vec<TopicNo> =
+                    self.topics.iter().filter(|(_, other)| other.name == *name).map(|(no, _)| *no).collect();
+                for no in waiting {
+                    if let Some(discovery) = self.topics.get_mut(&no) {
+                        discovery.unblock();
+                    }
+                    self.advance(lent, no);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Changes what a session wants, and makes a round. `op` ends with it.
+    pub fn refresh(&mut self, lent: &mut Lent<'_>, no: TopicNo, id: TopicId, wants: Wants, op: OpId) {
+        let Some(discovery) = self.topics.get_mut(&no) else { return };
+        discovery.set(id, wants);
+        discovery.refresh(Some(op));
+        self.advance(lent, no);
+    }
+
+    /// Ends an operation with the round that runs.
+    pub fn flushed(&mut self, no: TopicNo, op: OpId) {
+        if let Some(ok) = self.topics.get_mut(&no).and_then(|discovery| discovery.flushed(op)) {
+            self.out.push_back(Action::Done { op, ok });
+        }
+    }
+
+    /// Ends an operation when everything found so far was tried.
+    pub fn flush(&mut self, lent: &mut Lent<'_>, op: OpId) {
+        let running = self.topics.iter().filter(|(_, discovery)| !discovery.is_flushed()).map(|(no, _)| *no);
+        let running = running.collect();
+        self.flushes.begin(op, running);
+        self.dial_on(lent);
+    }
+
+    /// An operation ended for another reason.
+    pub fn forget_op(&mut self, op: OpId) {
+        self.flushes.forget(op);
+        self.topics.values_mut().for_each(|discovery| discovery.forget_op(op));
+    }
+
+    /// All sources ended a round. False: none of them worked.
+    pub fn round_done(&mut self, lent: &mut Lent<'_>, query: u64, ok: bool) {
+        let Some((no, discovery)) = self.topics.iter_mut().find(|(_, discovery)| discovery.is_running(query)) else {
+            return;
+        };
+        let (no, topic) = (*no, discovery.sessions().next());
+        let ops = discovery.done(query, ok, lent.now, self.options.preset, lent.rng);
+        self.out.extend(ops.into_iter().map(|op| Action::Done { op, ok }));
+        if let Some(topic) = topic {
+            self.tell(Event::TopicUpdated { topic, ok });
+        }
+        self.flushes.topic_done(no);
+        self.advance(lent, no);
+        self.dial_on(lent);
+    }
+
+    /// The topic of a round that runs.
+    pub fn topic_of(&self, query: u64) -> Option<TopicNo> {
+        self.topics.iter().find(|(_, discovery)| discovery.is_running(query)).map(|(no, _)| *no)
+    }
+
+    pub fn wants(&self, no: TopicNo, id: TopicId) -> Option<Wants> {
+        self.topics.get(&no)?.wants(id)
+    }
+
+    /// Client and server, as all sessions of a topic together want; and whether it is announced.
+    pub fn modes(&self, no: TopicNo) -> Option<(bool, bool, bool)> {
+        let discovery = self.topics.get(&no)?;
+        let (client, server) = discovery.modes();
+        Some((client, server, discovery.is_announced()))
+    }
+
+    pub(super) fn rounds_due(&mut self, lent: &mut Lent<'_>) {
+        let due: Vec<TopicNo> = self
+            .topics
+            .iter()
+            .filter(|(_, discovery)| discovery.poll_deadline().is_some_and(|at| at <= lent.now))
+            .map(|(no, _)| *no)
+            .collect();
+        for no in due {
+            if let Some(discovery) = self.topics.get_mut(&no) {
+                discovery.handle_timeout(lent.now, lent.rng);
+            }
+            self.advance(lent, no);
+        }
+    }
+
+    /// A round of every topic now.
+    pub(super) fn refresh_all(&mut self, lent: &mut Lent<'_>) {
+        for no in self.topics.keys().copied().collect::<Vec<_>>() {
+            if let Some(discovery) = self.topics.get_mut(&no) {
+                discovery.refresh(None);
+            }
+            self.advance(lent, no);
+        }
+    }
+
+    pub(super) fn advance(&mut self, _lent: &mut Lent<'_>, no: TopicNo) {
+        let Some(discovery) = self.topics.get_mut(&no) else { return };
+        let mut steps = Vec::new();
+        discovery.advance(&mut self.last_query, &mut steps);
+        self.steps(no, steps);
+    }
+
+    fn steps(&mut self, no: TopicNo, steps: Vec<Step>) {
+        for step in steps {
+            self.out.push_back(match step {
+                Step::Begin { query, kind, clear } => {
+                    self.listening |= kind == crate::node::api::RoundKind::Announce;
+                    Action::Round { no, query, kind, clear }
+                }
+                Step::Cancel { query } => Action::Cancel { query },
+            });
+        }
+    }
+}
