@@ -522,8 +522,8 @@ pub const LAN_ANSWER_PERIOD: Duration = Duration::from_millis(200);
 pub const LIMIT_MEMORY: usize = 64;
 /// Peers known at one time, connected or not: anybody can announce any number. An entry has 300 bytes.
 pub const KNOWN_MAX: usize = 16_384;
-/// Of these, those last heard of at one IP address: programs of one host or behind one home router.
-pub const KNOWN_PER_IP: usize = 1_024;
+/// Of these, those that never answered, last heard of at one IP address: programs of one host or behind one home router.
+pub const KNOWN_PER_IP: usize = 256;
 /// Bans in force. Those made by the firewall's answers give way to new ones.
 pub const BANS_MAX: usize = 16_384;
 /// Questions to the application at one time; who comes beyond is turned away.

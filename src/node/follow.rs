@@ -108,6 +108,9 @@ impl Node {
             return;
         };
         let no = topic.and_then(|name| self.topics.no_of(&name));
+        if let Whom::Key(key) = whom {
+            self.tell_finding(now, key, addr);
+        }
         let explicit = matches!(whom, Whom::Key(_)) && self.attempts.of(&whom).is_some();
         // A beacon of a topic that is not joined is for a look-up, or of a peer that is looked for by its key.
         if bound.is_none() || !is_dialable(&addr) || topic.is_some() && no.is_none() && !explicit {
@@ -219,6 +222,7 @@ impl Node {
         self.dialer.cancel(op);
         self.quic.forget_op(op);
         self.roster.forget_op(op);
+        self.forget_finding(op);
         let (peer, code, detail) = match result {
             Ok(peer) => (peer, None, String::new()),
             Err((code, detail)) => (None, Some(code), detail),
@@ -231,7 +235,8 @@ impl Node {
         self.attempt_ended(now, op, 1);
         let Some(state) = self.ops.get(op) else { return };
         state.dials = state.dials.saturating_sub(1);
-        if state.dials == 0 {
+        // What is still looked for ends by its time.
+        if state.dials == 0 && !self.finding.contains_key(&op) {
             self.finish_op(op, Err((code, detail)));
         }
     }

@@ -7,10 +7,12 @@
 
 pub mod api;
 mod app;
+mod attempts;
 mod follow;
 mod manage;
 mod mesh;
 mod ops;
+mod rounds;
 mod sessions;
 mod streams;
 mod swarm;
@@ -57,8 +59,10 @@ pub struct Node {
     dialer: Dialer,
     budget: DialBudget,
     roster: Roster,
-    attempts: swarm::Attempts,
-    rounds: swarm::Rounds,
+    attempts: attempts::Attempts,
+    rounds: rounds::Rounds,
+    /// Operations that look for a peer by its key.
+    finding: BTreeMap<OpId, [u8; 32]>,
     /// A source outside of the node answers rounds.
     outside: bool,
     /// Others find us by our key.
@@ -134,8 +138,9 @@ impl Node {
             dialer: Dialer::default(),
             budget: DialBudget::default(),
             roster: Roster::new(config.swarm.clone(), own, &mut roster_rng),
-            attempts: swarm::Attempts::default(),
-            rounds: swarm::Rounds::default(),
+            attempts: attempts::Attempts::default(),
+            rounds: rounds::Rounds::default(),
+            finding: BTreeMap::new(),
             outside: false,
             findable: false,
             accepts_explicit: config.accept_explicit,

@@ -90,7 +90,7 @@ impl Known {
 #[derive(Default)]
 pub struct Peers {
     peers: BTreeMap<Whom, Known>,
-    /// Peers whose newest address is there.
+    /// Peers that never answered and whose newest address is there.
     by_ip: BTreeMap<IpAddr, BTreeSet<(u64, Whom)>>,
     by_age: BTreeMap<u64, Whom>,
     by_peer: BTreeMap<PeerId, Whom>,
@@ -137,7 +137,11 @@ impl Peers {
         let (before, order) = (known.addrs.first().map(SocketAddr::ip), known.order);
         known.add_addr(addr);
         if before != Some(addr.ip()) {
+            let proven = known.proven;
             self.unlist(before, order, whom);
+            if proven {
+                return;
+            }
             self.by_ip.entry(addr.ip()).or_default().insert((order, *whom));
         }
     }
@@ -151,10 +155,11 @@ impl Peers {
     }
 
     pub fn connected(&mut self, whom: &Whom, peer: PeerId) {
-        if let Some(known) = self.peers.get_mut(whom) {
-            known.connected = Some(peer);
-            self.by_peer.insert(peer, *whom);
-        }
+        let Some(known) = self.peers.get_mut(whom) else { return };
+        known.connected = Some(peer);
+        let (ip, order) = (known.addrs.first().map(SocketAddr::ip), known.order);
+        self.unlist(ip, order, whom);
+        self.by_peer.insert(peer, *whom);
     }
 
     pub fn disconnected(&mut self, peer: PeerId) -> Option<Whom> {

@@ -215,7 +215,7 @@ fn beacons_of_many_addresses_leave_room_for_the_applications_dials() {
         beacon(&mut world, liar, keys.id(), 2_000 + n as u16);
     }
     world.run_for(MS * 10);
-    assert_eq!(world.ours(US).node.stats().dials, limits::DIALS_HEARD_MAX as u64);
+    assert_eq!(world.ours(US).node.stats().dials, limits::MAX_PEERS as u64);
     world.dial(US, wanted);
     world.expect("connected all the same", S, |w| w.sees(US, wanted));
 }

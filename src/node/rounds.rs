@@ -1,0 +1,250 @@
+//! Rounds: every source is asked once about a topic, for the roster, for a look-up of the application, or for a peer by its
+//! key. The local network has its time to answer, a source outside of the node says when it is done.
+
+use super::Node;
+use super::swarm::roster;
+use super::topics::Name;
+use crate::config::limits::LAN_ROUND;
+use crate::crypto::topic::TopicKey;
+use crate::discovery::Hint;
+use crate::error::{Code, Result};
+use crate::node::api::*;
+use crate::session::quic::TopicNo;
+use crate::swarm::{Found, Lent};
+use crate::timers::Timers;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Rounds that the roster does not count have this bit in their number.
+const OWN_QUERY: u64 = 1 << 63;
+
+/// Rounds that sources have not answered in full.
+#[derive(Default)]
+pub(super) struct Rounds {
+    rounds: BTreeMap<u64, Round>,
+    timers: Timers<u64>,
+}
+
+struct Round {
+    /// An answer from outside is waited for.
+    outside: bool,
+    /// Answers of the local network are waited for.
+    lan: bool,
+    /// A source worked.
+    ok: bool,
+    what: What,
+}
+
+/// What a round is for.
+pub(super) enum What {
+    /// A joined topic.
+    Joined,
+    /// A look-up of the application, and its topic.
+    Asked(OpId, TopicKey),
+    /// The peer with this key.
+    Find([u8; 32]),
+    /// Others may find us by our key.
+    Own,
+}
+
+impl Round {
+    fn asked(&self) -> Option<(OpId, &TopicKey)> {
+        match &self.what {
+            What::Asked(op, key) => Some((*op, key)),
+            _ => None,
+        }
+    }
+}
+
+impl Rounds {
+    pub(super) fn poll_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rounds.len()
+    }
+}
+
+impl Node {
+    pub(super) fn round(&mut self, now: Now, no: TopicNo, query: u64, kind: RoundKind, clear: bool) {
+        let Some(key) = self.topics.name(no).map(Name::key) else { return };
+        let client = self.roster.modes(no).is_some_and(|(client, ..)| client);
+        if kind == RoundKind::Announce && self.accepts_explicit && !self.topics.is_private(no) {
+            self.be_found(now);
+        }
+        self.ask_sources(now, query, key.mesh(), (kind, client, clear), What::Joined);
+    }
+
+    /// Begins a round of all sources. `client`: whoever is there is wanted.
+    fn ask_sources(
+        &mut self,
+        now: Now,
+        query: u64,
+        name: [u8; 32],
+        (kind, client, clear): (RoundKind, bool, bool),
+        what: What,
+    ) {
+        let (mut lan_asked, mut ok) = (false, false);
+        if let Some(lan) = &mut self.lan {
+            lan.announce(now, &name, kind == RoundKind::Announce);
+            ok = lan.works();
+            lan_asked = client && lan.ask(now, &name);
+        }
+        self.rounds.rounds.insert(query, Round { outside: self.outside, lan: lan_asked, ok, what });
+        // Without anybody to wait for it ends as soon as the beacon has left.
+        self.rounds.timers.set(query, Some(if lan_asked { now.mono + LAN_ROUND } else { now.mono }));
+        if self.outside {
+            self.out.push_back(Output::Round { query, name, kind, clear });
+        }
+    }
+
+    /// A question that only a source outside of the node answers.
+    pub(super) fn ask_outside(&mut self, what: What, name: [u8; 32], kind: RoundKind) {
+        // Beside those that the roster counts.
+        let query = self.next_id() | OWN_QUERY;
+        self.rounds.rounds.insert(query, Round { outside: true, lan: false, ok: false, what });
+        self.out.push_back(Output::Round { query, name, kind, clear: false });
+    }
+
+    pub(super) fn cancel_round(&mut self, query: u64) {
+        self.rounds.timers.set(query, None);
+        if self.rounds.rounds.remove(&query).is_some_and(|round| round.outside) {
+            self.out.push_back(Output::CancelRound { query });
+        }
+    }
+
+    pub(super) fn rounds_due(&mut self, now: Now) {
+        for query in self.rounds.timers.take_due(now.mono) {
+            if let Some(round) = self.rounds.rounds.get_mut(&query) {
+                round.lan = false;
+            }
+            self.round_may_end(now, query);
+        }
+    }
+
+    fn round_may_end(&mut self, now: Now, query: u64) {
+        let timed = |rounds: &Rounds| rounds.rounds.get(&query).is_none_or(|round| round.outside || round.lan);
+        if timed(&self.rounds) {
+            return;
+        }
+        let Some(round) = self.rounds.rounds.remove(&query) else { return };
+        self.rounds.timers.set(query, None);
+        match round.what {
+            What::Own => {}
+            What::Find(key) => self.find_done(now, key),
+            What::Asked(op, key) => {
+                self.looked_up(&key);
+                let failed = (Code::Unreachable, "no source works: the LAN source is off or has no network".to_owned());
+                self.finish_op(op, if round.ok { Ok(None) } else { Err(failed) });
+            }
+            What::Joined => roster!(self, now, |roster, lent| roster.round_done(lent, query, round.ok)),
+        }
+    }
+
+    /// A source outside of the node found a peer of a round.
+    pub fn handle_found(&mut self, now: Now, query: u64, key: [u8; 32], addr: SocketAddr) {
+        let Some(round) = self.rounds.rounds.get(&query) else { return };
+        let (whom, source) = (Whom::Key(key), Source::Outside);
+        match round.what {
+            What::Asked(op, _) => self.tell_found(op, whom, addr, source),
+            What::Find(wanted) if wanted == key => self.found(now, addr, source, Some(whom), None),
+            What::Find(_) | What::Own => {}
+            What::Joined => {
+                let topic = self.roster.topic_of(query);
+                let found = Found { whom, addr: Some(addr), source, topic };
+                roster!(self, now, |roster, lent| roster.found(lent, found));
+            }
+        }
+        self.handle_timeout(now);
+    }
+
+    /// A source outside of the node ended its part of a round. `ok`: it worked.
+    pub fn handle_round_done(&mut self, now: Now, query: u64, ok: bool) {
+        if let Some(round) = self.rounds.rounds.get_mut(&query) {
+            round.outside = false;
+            round.ok |= ok;
+        }
+        self.round_may_end(now, query);
+        self.handle_timeout(now);
+    }
+
+    /// What `Output::Unannounce` asked for is done, or failed.
+    pub fn handle_unannounced(&mut self, now: Now, name: [u8; 32]) {
+        roster!(self, now, |roster, lent| roster.unannounced(lent, &name));
+        self.handle_timeout(now);
+    }
+
+    /// Looks a topic up once, or announces it once, without joining it. Peers that are found come as `Event::Found`.
+    pub fn look_up(
+        &mut self,
+        now: Now,
+        topic: Topic,
+        secret: Option<[u8; 32]>,
+        announce: bool,
+        tag: u64,
+    ) -> Result<OpId> {
+        let op = self.begin_op(now, "look-up", tag)?;
+        let name = Name::new(topic, secret);
+        let key = name.key();
+        if let Some(lan) = &mut self.lan {
+            lan.listen(&key, (!name.is_private()).then_some(&topic));
+        }
+        let query = op.0 | OWN_QUERY;
+        let kind = if announce { RoundKind::Announce } else { RoundKind::Lookup };
+        let joined = self.topics.find(&name).and_then(|no| self.roster.modes(no));
+        let kind = match joined {
+            // What is joined stays announced.
+            Some((_, _, true)) => RoundKind::Announce,
+            _ => kind,
+        };
+        self.ask_sources(now, query, key.mesh(), (kind, true, false), What::Asked(op, key));
+        self.handle_timeout(now);
+        Ok(op)
+    }
+
+    /// Takes back what `look_up` announced.
+    pub fn unannounce(&mut self, now: Now, topic: Topic, secret: Option<[u8; 32]>) -> Result<()> {
+        self.check_open()?;
+        let key = Name::new(topic, secret).key();
+        if self.outside {
+            self.out.push_back(Output::Unannounce { name: key.mesh() });
+        }
+        self.looked_up(&key);
+        self.handle_timeout(now);
+        Ok(())
+    }
+
+    /// A topic that is not joined is not listened for any more.
+    fn looked_up(&mut self, key: &TopicKey) {
+        let name = key.mesh();
+        let more = self.rounds.rounds.values().any(|round| round.asked().is_some_and(|(_, of)| of.mesh() == name));
+        if self.topics.no_of(&name).is_none()
+            && !more
+            && let Some(lan) = &mut self.lan
+        {
+            lan.leave(key);
+        }
+    }
+
+    /// Beacons of a topic that a look-up asked for.
+    pub(super) fn tell_looked_up(&mut self, hint: &Hint) {
+        let Some(name) = hint.topic else { return };
+        let whom = hint.key.map(Whom::Key).or(hint.id.map(Whom::Legacy));
+        let asked = self.rounds.rounds.values().filter_map(Round::asked);
+        let ops: Vec<OpId> = asked.filter(|(_, key)| key.mesh() == name).map(|(op, _)| op).collect();
+        for op in ops {
+            if let Some(whom) = whom {
+                self.tell_found(op, whom, hint.addr, hint.source);
+            }
+        }
+    }
+
+    fn tell_found(&mut self, op: OpId, whom: Whom, addr: SocketAddr, source: Source) {
+        let Some(tag) = self.ops.get(op).map(|op| op.tag) else { return };
+        let local = source == Source::Lan;
+        let candidate = Candidate { whom, address: Some(addr), source, local, topic: None };
+        self.event(Event::Found { op, tag, candidate });
+    }
+}
