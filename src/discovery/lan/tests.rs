@@ -298,3 +298,80 @@ fn who_knows_the_topic_and_not_the_secret_learns_nothing() {
     assert_eq!(today[2..18], again[2..18], "within a day the tag names the topic");
     assert!(parts(&today[16..]).is_disjoint(&parts(&again[16..])), "and nothing else is the same");
 }
+
+#[test]
+fn who_only_looks_asks_and_is_answered_at_once() {
+    let key = TopicKey::public(&TOPIC);
+    let (mut server, mut client) = (Machine::joined(1, &key), Machine::new(2));
+    server.run(Duration::from_secs(1));
+    client.lan.listen(&key, None);
+    assert_eq!(client.run(Duration::from_secs(60)).len(), 0, "it announces nothing");
+    assert!(client.lan.ask(client.now, &key.mesh()));
+    let asked = client.run(Duration::ZERO);
+    assert_eq!(asked.len(), 2, "one for each family");
+    assert_eq!(server.hear(client.v4, &asked[0].bytes), None, "nobody to dial");
+    let answer = server.run(Duration::ZERO);
+    let heard = client.hear(server.v4, &answer[0].bytes).expect("an answer");
+    assert_eq!((heard.key, heard.topic), (Some(server.key), Some(key.mesh())));
+    // The question is repeated once, like every beacon.
+    assert_eq!(client.run(Duration::from_secs(60)).len(), 2);
+    assert_eq!(client.lan.poll_deadline(), None, "then it is quiet");
+}
+
+#[test]
+fn one_answer_serves_all_who_asked_lately() {
+    let key = TopicKey::public(&TOPIC);
+    let mut server = Machine::joined(1, &key);
+    server.run(Duration::from_secs(1));
+    let mut ask = |server: &mut Machine, n: u8| {
+        let mut client = Machine::new(n);
+        client.lan.listen(&key, None);
+        client.lan.ask(client.now, &key.mesh());
+        let asked = client.run(Duration::ZERO);
+        assert_eq!(server.hear(client.v4, &asked[0].bytes), None);
+    };
+    ask(&mut server, 2);
+    assert_eq!(server.run(Duration::ZERO).len(), 2);
+    (3..40).for_each(|n| ask(&mut server, n));
+    assert_eq!(server.run(LAN_ANSWER_PERIOD - Duration::from_millis(1)).len(), 0);
+    assert_eq!(server.run(Duration::from_millis(1)).len(), 2, "one more for all of them");
+}
+
+#[test]
+fn who_announced_himself_needs_no_answer() {
+    let key = TopicKey::public(&TOPIC);
+    let (mut a, mut b) = (Machine::joined(1, &key), Machine::joined(2, &key));
+    b.run(Duration::from_secs(1));
+    a.lan.ask(a.now, &key.mesh());
+    let sent = a.run(Duration::ZERO);
+    assert_eq!(sent.len(), 4);
+    let hints =
+        sent.iter().filter(|transmit| transmit.to.is_ipv4()).filter_map(|sent| b.hear(a.v4, &sent.bytes)).count();
+    assert_eq!((hints, b.run(Duration::ZERO).len()), (1, 0), "it is dialled instead");
+}
+
+#[test]
+fn a_name_that_only_answers_is_silent_otherwise() {
+    let own = TopicKey::peer(&[7; 32]);
+    let (mut peer, mut seeker) = (Machine::new(1), Machine::new(2));
+    peer.lan.listen(&own, None);
+    peer.lan.answer(&own.mesh());
+    assert_eq!(peer.run(Duration::from_secs(60)).len(), 0);
+    seeker.lan.listen(&own, None);
+    seeker.lan.ask(seeker.now, &own.mesh());
+    let asked = seeker.run(Duration::ZERO);
+    peer.hear(seeker.v4, &asked[0].bytes);
+    let answer = peer.run(Duration::ZERO);
+    assert_eq!(seeker.hear(peer.v4, &answer[0].bytes).and_then(|hint| hint.key), Some(peer.key));
+    seeker.lan.leave(&own);
+    assert_eq!(seeker.lan.poll_deadline(), None);
+}
+
+#[test]
+fn a_topic_that_is_not_announced_any_more_is_still_heard() {
+    let key = TopicKey::public(&TOPIC);
+    let (mut a, mut b) = (Machine::joined(1, &key), Machine::joined(2, &key));
+    a.lan.announce(a.now, &key.mesh(), false);
+    assert_eq!(a.run(Duration::from_secs(60)).len(), 0);
+    assert!(a.hear(b.v4, &b.beacon()).is_some());
+}
