@@ -40,7 +40,9 @@ fn a_room_of_three() {
     let mut config = Config::default();
     config.set("lan_interfaces", "lo").expect("it is an option");
     let third = Swarm::new(config).expect("loopback is there");
-    third.join(Sha256::digest(format!("chat:{room}")).into(), None).expect("a topic is free");
+    third
+        .join(Sha256::digest(format!("chat:{room}")).into(), None, setowire::node::Modes::default())
+        .expect("a topic is free");
 
     let start = |nick: &str| c::Running::start(Command::new(&program).args([nick, &room, "--interfaces", "lo"]));
     let mut alice = start("al \"ice\"");

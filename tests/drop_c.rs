@@ -9,7 +9,7 @@ mod c;
 
 use setowire::error::Code;
 use setowire::event::{Record, kind};
-use setowire::node::{PeerId, StreamId};
+use setowire::node::{Modes, PeerId, StreamId};
 use setowire::{Config, Swarm};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -47,7 +47,7 @@ impl Place {
         let mut config = Config::default();
         config.set("lan_interfaces", "lo").expect("it is an option");
         let swarm = Swarm::new(config).expect("loopback is there");
-        swarm.join(hash("drop"), Some(hash("drop secret"))).expect("a topic is free");
+        swarm.join(hash("drop"), Some(hash("drop secret")), Modes::default()).expect("a topic is free");
         swarm
     }
 }

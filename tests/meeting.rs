@@ -1,6 +1,6 @@
 //! The main job on real sockets, over loopback: two swarms of this process find each other and talk.
 
-use setowire::node::{PeerId, Topic};
+use setowire::node::{Modes, PeerId, Topic};
 use setowire::{Config, Swarm, event::Record, event::kind};
 use std::time::{Duration, Instant};
 
@@ -44,8 +44,8 @@ fn connection(swarm: &Swarm) -> PeerId {
 fn met_by_beacon_messages_go_both_ways_and_a_leave_is_noticed() {
     let topic = topic("met_by_beacon");
     let (a, b) = (swarm(|_| ()), swarm(|_| ()));
-    a.join(topic, None).unwrap();
-    b.join(topic, None).unwrap();
+    a.join(topic, None, Modes::default()).unwrap();
+    b.join(topic, None, Modes::default()).unwrap();
     let (to_b, to_a) = (connection(&a), connection(&b));
     for len in [1, 100, 1_200, 5_000, 60_000] {
         let message: Vec<u8> = (0..len).map(|n| (n * 7 + len) as u8).collect();

@@ -2,6 +2,7 @@
 //!
 //! These tests count what the whole process holds, so they run one after another.
 
+use setowire::node::Modes;
 use setowire::{Code, Config, Swarm, event::kind};
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -116,7 +117,7 @@ fn closing_under_traffic_ends_with_one_closed_event() {
         });
         assert_eq!(last_code(&swarm), 0);
         assert!(swarm.events().next().unwrap().is_none());
-        assert_eq!(swarm.join([1; 32], None).unwrap_err().code, Code::Closed);
+        assert_eq!(swarm.join([1; 32], None, Modes::default()).unwrap_err().code, Code::Closed);
         swarm.shutdown();
     }
 }

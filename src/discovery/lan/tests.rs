@@ -323,7 +323,7 @@ fn one_answer_serves_all_who_asked_lately() {
     let key = TopicKey::public(&TOPIC);
     let mut server = Machine::joined(1, &key);
     server.run(Duration::from_secs(1));
-    let mut ask = |server: &mut Machine, n: u8| {
+    let ask = |server: &mut Machine, n: u8| {
         let mut client = Machine::new(n);
         client.lan.listen(&key, None);
         client.lan.ask(client.now, &key.mesh());
