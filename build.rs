@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The parts of the header in reading order: the file and its headline.
-const PARTS: [(&str, &str); 10] = [
+const PARTS: [(&str, &str); 14] = [
     ("error", "Errors"),
-    ("types", "Types and constants"),
+    ("types", "Types"),
+    ("constants", "Constants: kinds of events and what they carry, flags, numbers"),
     ("config", "Config: the settings of a swarm"),
     ("swarm", "Swarm: making, closing, callbacks, connecting, broadcasting"),
+    ("manage", "Swarm: listening, suspending, what it does now, the firewall"),
     ("topic", "Topics"),
+    ("discovery", "Topics: client and server, rounds of discovery, look-ups"),
+    ("known", "Peers by key: keeping, banning, what is known of them"),
     ("peer", "Peers: sending, and what is known of them"),
     ("stream", "Streams: bytes to and from one peer"),
     ("event", "Events: looking at them, and reading the queue without a callback"),

@@ -8,7 +8,7 @@
 
 use crate::crypto::tls::Suite;
 use crate::error::Code;
-use crate::node::{Broadcast, Candidate, Event, PeerInfo, StreamChange, TopicId, Whom};
+use crate::node::{Broadcast, Candidate, Event, KnownPeer, PeerInfo, StreamChange, TopicId, Whom};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -226,6 +226,32 @@ pub fn whom_json(whom: &Whom) -> Value {
         Whom::Key(key) => json!({ "key": hex(key), "id": null }),
         Whom::Legacy(id) => json!({ "key": null, "id": hex(id) }),
     }
+}
+
+/// What is known of a peer, connected or not.
+pub fn known_json(known: &KnownPeer) -> Value {
+    let mut object = whom_json(&known.whom);
+    let more = json!({
+        "addresses": known.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "source": known.source.name(),
+        "topics": known.topics.iter().map(|topic| topic.0).collect::<Vec<_>>(),
+        "peer": known.connected.map_or(0, |peer| peer.0),
+        "attempts": known.attempts,
+        "priority": known.priority,
+        "prioritized": known.priority.is_some_and(|priority| priority >= 2),
+        "proven": known.proven,
+        "banned": known.banned,
+        "client": known.client,
+        "explicit": known.explicit,
+        "reconnecting": known.reconnecting,
+        "queued": known.queued,
+        "waiting": known.waiting,
+        "dialling": known.dialling,
+    });
+    if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+        object.extend(more);
+    }
+    object
 }
 
 fn candidate_json(candidate: &Candidate) -> Value {

@@ -20,7 +20,7 @@ fn alone() -> impl Drop {
 }
 
 fn config(port: u16) -> Config {
-    let mut config = Config { bind: vec![(Ipv4Addr::LOCALHOST, port).into()], ..Config::default() };
+    let mut config = Config { bind: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()], ..Config::default() };
     config.set_lan_interfaces("lo").unwrap();
     config
 }

@@ -4,9 +4,13 @@
 //! `Config` is plain data, checked when a value is set and never changed after
 //! the swarm was made. Every default comes from `limits`.
 
+mod bind;
 pub mod limits;
 pub mod swarm;
 
+pub use bind::Bind;
+
+use crate::crypto::identity::Identity;
 use crate::error::{Error, Result};
 use std::time::Duration;
 use swarm::{Preset, SwarmOptions};
@@ -40,8 +44,10 @@ impl Cipher {
 pub struct Config {
     /// The 32-byte seed of the identity; none: a random identity for this run.
     pub seed: Option<Zeroizing<[u8; 32]>>,
-    /// Where to bind: IPv4 and IPv6 addresses, at most one of each family. Port 0: any.
-    pub bind: Vec<std::net::SocketAddr>,
+    /// The seed is that of a key pair, which wins over a seed that is set alone.
+    pub key_pair: bool,
+    /// Where to bind: IPv4 and IPv6 addresses, at most one of each family.
+    pub bind: Vec<Bind>,
     /// How peers are looked for, dialled, taken and given up.
     pub swarm: SwarmOptions,
     /// The LAN source: beacons sent and heard.
@@ -78,6 +84,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             seed: None,
+            key_pair: false,
             bind: Vec::new(),
             swarm: SwarmOptions::default(),
             lan: true,
@@ -103,6 +110,7 @@ type Setter = fn(&mut Config, &str) -> Result<()>;
 /// Every option by name. The C setters go through the same functions.
 pub const OPTIONS: &[(&str, Setter)] = &[
     ("seed", |c, v| c.set_seed(v.as_bytes())),
+    ("key_pair", |c, v| c.set_key_pair(v.as_bytes())),
     ("bind", |c, v| c.add_bind(v)),
     ("preset", |c, v| preset(v).map(|preset| c.swarm = SwarmOptions::of(preset))),
     ("max_peers", |c, v| number("max_peers", v, 1, limits::MAX_PEERS_LIMIT).map(|n| c.swarm.max_peers = n)),
@@ -163,37 +171,34 @@ impl Config {
 
     /// Takes the identity seed: 32 bytes, or 64 hexadecimal digits.
     pub fn set_seed(&mut self, seed: &[u8]) -> Result<()> {
-        let mut bytes = Zeroizing::new([0u8; 32]);
-        match seed.len() {
-            32 => bytes.copy_from_slice(seed),
-            64 => {
-                for (out, pair) in bytes.iter_mut().zip(seed.chunks_exact(2)) {
-                    let digit = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
-                    match (digit(pair[0]), digit(pair[1])) {
-                        (Some(high), Some(low)) => *out = high << 4 | low,
-                        _ => return Err(Error::invalid("seed: 64 bytes were given that are not hexadecimal digits")),
-                    }
-                }
-            }
-            n => {
-                return Err(Error::invalid(format!(
-                    "seed: {n} bytes were given; it takes 32 bytes or 64 hexadecimal digits"
-                )));
-            }
+        let seed = secret::<32>("seed", seed)?;
+        if !self.key_pair {
+            self.seed = Some(seed);
         }
-        self.seed = Some(bytes);
         Ok(())
     }
 
-    /// Adds an address to bind to; a second one must be of the other family.
+    /// Takes the seed and the Ed25519 public key that belongs to it: 64 bytes, or 128 hexadecimal digits.
+    pub fn set_key_pair(&mut self, pair: &[u8]) -> Result<()> {
+        let pair = secret::<64>("key_pair", pair)?;
+        let mut seed = Zeroizing::new([0; 32]);
+        let (first, public) = pair.split_at(32);
+        seed.copy_from_slice(first);
+        if Identity::from_seed(&seed).key() != *public {
+            return Err(Error::invalid("key_pair: the last 32 bytes are not the public key of the first 32, the seed"));
+        }
+        (self.seed, self.key_pair) = (Some(seed), true);
+        Ok(())
+    }
+
+    /// Adds an address to bind to; a second one must be of the other family. With a range of ports the first that is
+    /// free is taken.
     pub fn add_bind(&mut self, text: &str) -> Result<()> {
-        let addr: std::net::SocketAddr = text
-            .parse()
-            .map_err(|_| Error::invalid(format!("bind: {text:?} is not an address like 0.0.0.0:0 or [::]:0")))?;
-        if self.bind.iter().any(|known| known.is_ipv4() == addr.is_ipv4()) {
+        let bind: Bind = text.parse()?;
+        if self.bind.iter().any(|known| known.addr.is_ipv4() == bind.addr.is_ipv4()) {
             return Err(Error::invalid(format!("bind: {text:?} is a second address of the same family")));
         }
-        self.bind.push(addr);
+        self.bind.push(bind);
         Ok(())
     }
 
@@ -276,6 +281,29 @@ pub fn split_host_port(text: &str) -> Result<(&str, u16)> {
         return Err(bad());
     }
     Ok((host, port))
+}
+
+/// `N` bytes of a secret, or twice as many hexadecimal digits.
+fn secret<const N: usize>(name: &str, text: &[u8]) -> Result<Zeroizing<[u8; N]>> {
+    let mut bytes = Zeroizing::new([0u8; N]);
+    if text.len() == N {
+        bytes.copy_from_slice(text);
+        return Ok(bytes);
+    }
+    let (n, digits) = (text.len(), 2 * N);
+    if n != digits {
+        return Err(Error::invalid(format!(
+            "{name}: {n} bytes were given; it takes {N} bytes or {digits} hexadecimal digits"
+        )));
+    }
+    let digit = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
+    for (out, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        match (digit(pair[0]), digit(pair[1])) {
+            (Some(high), Some(low)) => *out = high << 4 | low,
+            _ => return Err(Error::invalid(format!("{name}: {n} bytes were given that are not hexadecimal digits"))),
+        }
+    }
+    Ok(bytes)
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {

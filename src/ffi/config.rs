@@ -35,9 +35,12 @@ pub unsafe extern "C" fn setowire_config_free(config: *mut setowire_config) {
 
 /// Sets an option by its name, as read from a file.
 ///
-/// Names: "seed", "bind", "max_peers", "lan", "lan_interfaces", "seeds", "peer_cache", "cipher", "legacy",
-/// "max_message", "accept_explicit", "clear_fragments", "send_buffer", "event_queue_items", "event_queue_bytes",
-/// "event_mask". Values: numbers in decimal, "true" or "false" ("on" and "off" too), lists separated by commas.
+/// Names: "seed", "key_pair", "bind", "preset", "max_peers", "max_client_connections", "max_server_connections",
+/// "max_parallel", "backoffs", "jitter", "requeue", "forget_unresponsive", "forget_banned", "firewall", "validate",
+/// "firewall_deadline", "handshake_clear_wait", "lan", "lan_interfaces", "seeds", "bootstrap", "peer_cache", "cipher",
+/// "legacy", "max_message", "accept_explicit", "clear_fragments", "send_buffer", "event_queue_items",
+/// "event_queue_bytes", "event_mask". Values: numbers in decimal, "true" or "false" ("on" and "off" too), lists separated
+/// by commas, times in milliseconds.
 ///
 /// Those without a function of their own:
 ///   - "cipher": what sessions between peers of our own kind are encrypted with: "chacha20" (the default), or
@@ -46,8 +49,34 @@ pub unsafe extern "C" fn setowire_config_free(config: *mut setowire_config) {
 ///     sent or answered, and they are not found;
 ///   - "max_message": bytes of the largest message that is taken from one peer of our own kind, 1,024 to 67,108,864;
 ///     the default is 16,777,216. The other side is told, and refuses larger ones to its application;
-///   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us by address without a topic in
-///     common; "off": only those who joined a topic of ours.
+///   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us by address or key without a topic in
+///     common; "off": only those who joined a topic of ours;
+///   - "bootstrap": addresses, `host:port` or `host` (port 49,737), that are dialled once a topic is joined, every 15 s
+///     while nobody is connected.
+///
+/// How peers are looked for, dialled, taken and given up:
+///   - "preset": whose defaults the options below have, and what they mean. Set it first: it sets all of them anew.
+///     "setowire" (the default): 100 peers, both directions together, 128 dials at a time, topics are joined as client and
+///     server. "v4": as Hyperswarm 4: 64 peers bound dials alone (all connections: 1,024), 3 dials at a time, and peers
+///     joined by key reserve a part of that. "v2": as Hyperswarm 2: 24 peers, one dial at a time, topics are joined as
+///     client, a topic that is joined again is left first, a peer is dialled again three times;
+///   - "max_peers": see setowire_config_set_max_peers();
+///   - "max_client_connections": connections that we dialled, with dials in progress, 0 to 10,000 or "unlimited" (the
+///     default); "max_server_connections": connections that others dialled, the same;
+///   - "max_parallel": dials at a time, 1 to 256;
+///   - "backoffs": four times after which a peer is dialled again: the first dial after a connection ended, the next, later
+///     ones, and that of peers joined by key which do not answer. Default: "1000,5000,15000,600000", each and something random. A dial comes
+///     after 0.66 to 1.32 of its time;
+///   - "jitter": up to so much is added to each of these, drawn once for the swarm. Default: 500;
+///   - "requeue": with the preset "v2" instead of "backoffs": one to three times. Default: "1000,5000,15000";
+///   - "forget_unresponsive": with the preset "v2", after how long a peer that did not answer is forgotten, so that it may
+///     be found anew. Default: 7500; "forget_banned": the same for a ban. Default: "never";
+///   - "firewall": "on": as setowire_swarm_set_firewall(). Default: off;
+///   - "validate": "on": the application is asked about every peer that a source finds, before it is queued, by an ASK event
+///     with the purpose "candidate". Default: off;
+///   - "firewall_deadline": how long an answer to an ASK event is waited for, at most 8000. Default: 5000;
+///   - "handshake_clear_wait": how long such an answer, or that there was none, holds for further dials of the same peer.
+///     Default: 10000.
 ///
 /// @param config  The config; not NULL.
 /// @param name    The option; not NULL, UTF-8.
@@ -90,10 +119,33 @@ pub unsafe extern "C" fn setowire_config_set_identity_seed(
     })
 }
 
+/// Sets the key pair of the swarm: it wins over a seed.
+///
+/// @param config  The config; not NULL.
+/// @param pair    64 bytes: the 32 of an Ed25519 seed, then the 32 of the public key that belongs to it. Or 128 hexadecimal
+///                digits. Not NULL. Copied; secret.
+/// @param len     64, or 128.
+/// @return 0, or SETOWIRE_ERR_INVALID (also: they do not belong together), SETOWIRE_ERR_PANIC.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_config_set_key_pair(
+    config: *mut setowire_config,
+    pair: *const u8,
+    len: usize,
+) -> i32 {
+    guard("setowire_config_set_key_pair", || {
+        // SAFETY: the header asks for `len` readable bytes.
+        let pair = unsafe { pointer::bytes(pair, len, "pair")? };
+        // SAFETY: passed on from the header.
+        unsafe { change(config, |config| config.set_key_pair(pair)) }
+    })
+}
+
 /// Adds an address to bind to, at most one of IPv4 and one of IPv6. Without it both families are used, on any port.
 ///
 /// @param config  The config; not NULL.
-/// @param addr    Such as `0.0.0.0:0` or `[::]:4000`; port 0: any. Not NULL. Copied.
+/// @param addr    Such as `0.0.0.0:0` or `[::]:4000`; port 0: any. With a range, `0.0.0.0:10000-10100`, the first free port
+///                of it is taken. Not NULL. Copied.
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]

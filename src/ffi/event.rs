@@ -80,7 +80,8 @@ pub unsafe extern "C" fn setowire_event_peer(event: *const setowire_event) -> u6
     guard_value("setowire_event_peer", 0, || unsafe { read(event, |event| event.record.peer) })
 }
 
-/// The id of the topic session an event is about: that of a MESSAGE with SETOWIRE_MESSAGE_BROADCAST; 0: none.
+/// The id of the topic session an event is about: that of a MESSAGE with SETOWIRE_MESSAGE_BROADCAST, a TOPIC_UPDATED or
+/// PEER_TOPIC, and, if a topic led to the peer, of a PEER, PEER_REJECTED or ASK; 0: none.
 ///
 /// @param event  The event. NULL: 0 is returned.
 /// @since 0.1.0
@@ -88,6 +89,16 @@ pub unsafe extern "C" fn setowire_event_peer(event: *const setowire_event) -> u6
 pub unsafe extern "C" fn setowire_event_topic(event: *const setowire_event) -> u64 {
     // SAFETY: the header asks for a live event.
     guard_value("setowire_event_topic", 0, || unsafe { read(event, |event| event.topic()) })
+}
+
+/// The number of the question that an ASK event asks, for setowire_swarm_answer(); 0: another kind.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_question(event: *const setowire_event) -> u64 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_question", 0, || unsafe { read(event, |event| event.question()) })
 }
 
 /// The id of the stream that a STREAM, STREAM_READABLE, STREAM_WRITABLE or STREAM_CLOSED event is about; 0: another kind.
@@ -100,7 +111,7 @@ pub unsafe extern "C" fn setowire_event_stream(event: *const setowire_event) -> 
     guard_value("setowire_event_stream", 0, || unsafe { read(event, |event| event.stream()) })
 }
 
-/// The id of the operation that an OP_DONE event ends; 0: another kind, or a send.
+/// The id of the operation that an OP_DONE event ends, or that a FOUND event belongs to; 0: another kind, or a send.
 ///
 /// @param event  The event. NULL: 0 is returned.
 /// @since 0.1.0
@@ -110,7 +121,7 @@ pub unsafe extern "C" fn setowire_event_op(event: *const setowire_event) -> u64 
     guard_value("setowire_event_op", 0, || unsafe { read(event, |event| event.operation()) })
 }
 
-/// The tag that the caller gave to the operation an OP_DONE event ends, or the code of the reset of a STREAM_CLOSED
+/// The tag that the caller gave to the operation of an OP_DONE or FOUND event, or the code of the reset of a STREAM_CLOSED
 /// event with SETOWIRE_STREAM_RESET; 0: none, or another kind.
 ///
 /// @param event  The event. NULL: 0 is returned.
@@ -121,7 +132,7 @@ pub unsafe extern "C" fn setowire_event_tag(event: *const setowire_event) -> u64
     guard_value("setowire_event_tag", 0, || unsafe { read(event, |event| event.tag()) })
 }
 
-/// The code of an OP_DONE, DISCONNECTION or CLOSED event: 0, or SETOWIRE_ERR_*.
+/// The code of an OP_DONE, DISCONNECTION, TOPIC_UPDATED or CLOSED event: 0, or SETOWIRE_ERR_*.
 ///
 /// @param event  The event. NULL: 0 is returned.
 /// @since 0.1.0
@@ -200,8 +211,9 @@ pub unsafe extern "C" fn setowire_event_fd(swarm: *mut setowire_swarm, fd: *mut 
 /// Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
 /// zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
 /// at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of the STREAM events the stream; of OP_DONE the
-/// operation, 0 for a send; else 0), u64 tag at 24 (of OP_DONE the caller's; of a broadcast its topic; of STREAM the peer
-/// that opened it; of STREAM_CLOSED the code of the peer's reset), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
+/// operation, 0 for a send; of FOUND the operation; of ASK the question; of TOPIC_UPDATED the topic; else 0), u64 tag at 24
+/// (of OP_DONE and FOUND the caller's; of a broadcast, PEER, PEER_REJECTED, PEER_TOPIC and ASK the topic; of STREAM the
+/// peer that opened it; of STREAM_CLOSED the code of the peer's reset), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
 /// SETOWIRE_MESSAGE_BROADCAST the author's 32 bytes (zeros: nobody signed it) are at 40 and the data at 72. Skip by
 /// record_len what you do not know.
 ///
@@ -273,11 +285,19 @@ pub extern "C" fn setowire_event_wake(swarm: *mut setowire_swarm) {
 
 impl EventObject {
     fn operation(&self) -> u64 {
-        if self.record.kind == kind::OP_DONE { self.record.subject } else { 0 }
+        if matches!(self.record.kind, kind::OP_DONE | kind::FOUND) { self.record.subject } else { 0 }
     }
 
     fn topic(&self) -> u64 {
-        if self.record.kind == kind::MESSAGE { self.record.tag } else { 0 }
+        match self.record.kind {
+            kind::MESSAGE | kind::PEER | kind::PEER_REJECTED | kind::PEER_TOPIC | kind::ASK => self.record.tag,
+            kind::TOPIC_UPDATED => self.record.subject,
+            _ => 0,
+        }
+    }
+
+    fn question(&self) -> u64 {
+        if self.record.kind == kind::ASK { self.record.subject } else { 0 }
     }
 
     fn stream(&self) -> u64 {
@@ -286,7 +306,7 @@ impl EventObject {
     }
 
     fn tag(&self) -> u64 {
-        if matches!(self.record.kind, kind::OP_DONE | kind::STREAM_CLOSED) { self.record.tag } else { 0 }
+        if matches!(self.record.kind, kind::OP_DONE | kind::FOUND | kind::STREAM_CLOSED) { self.record.tag } else { 0 }
     }
 }
 

@@ -14,12 +14,16 @@
 #![deny(missing_docs)]
 
 pub mod config;
+pub mod constants;
+pub mod discovery;
 pub mod error;
 pub mod event;
 mod fork;
 mod guard;
 mod handle;
+pub mod known;
 pub mod log;
+pub mod manage;
 pub mod peer;
 mod pointer;
 pub mod process;
@@ -31,9 +35,13 @@ pub mod types;
 mod user_data;
 
 pub use config::*;
+pub use constants::*;
+pub use discovery::*;
 pub use error::*;
 pub use event::*;
+pub use known::*;
 pub use log::*;
+pub use manage::*;
 pub use peer::*;
 pub use process::*;
 pub use stream::*;

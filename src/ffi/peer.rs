@@ -2,17 +2,17 @@
 //!
 //! Peers are ids: one that left is `NOT_FOUND`, and no id is used twice.
 
-use super::guard::guard;
-use super::handle;
-use super::pointer::{self, Out, OutList};
-use super::swarm::check_message;
-use super::types::{
+use super::constants::{
     SETOWIRE_FAMILY_CPP, SETOWIRE_FAMILY_JS_OR_PYTHON, SETOWIRE_FAMILY_RUST, SETOWIRE_FAMILY_UNKNOWN,
     SETOWIRE_SESSION_P2P_V12, SETOWIRE_SESSION_SETOWIRE_13, SETOWIRE_SOURCE_BOOTSTRAP, SETOWIRE_SOURCE_CACHE,
     SETOWIRE_SOURCE_CONNECT, SETOWIRE_SOURCE_INCOMING, SETOWIRE_SOURCE_LAN, SETOWIRE_SOURCE_OUTSIDE,
     SETOWIRE_SOURCE_PEX, SETOWIRE_SOURCE_RECONNECT, SETOWIRE_SOURCE_SEED, SETOWIRE_SUITE_AES_128_GCM,
     SETOWIRE_SUITE_CHACHA20_POLY1305,
 };
+use super::guard::guard;
+use super::handle;
+use super::pointer::{self, Out, OutList};
+use super::swarm::check_message;
 use super::{setowire_peer_details, setowire_release_cb, setowire_swarm};
 use crate::config::limits::QUIC_COPY_BYTES;
 use crate::crypto::tls::Suite;

@@ -8,7 +8,7 @@ use super::guard::guard;
 use super::handle;
 use super::pointer::{self, Out, OutList};
 use super::setowire_swarm;
-use super::types::{SETOWIRE_END_FINISHED, SETOWIRE_END_NONE, SETOWIRE_END_RESET};
+use super::constants::{SETOWIRE_END_FINISHED, SETOWIRE_END_NONE, SETOWIRE_END_RESET};
 use crate::error::Error;
 use crate::node::{PeerId, StreamId};
 

@@ -346,8 +346,9 @@ pub unsafe extern "C" fn setowire_swarm_stats(swarm: *mut setowire_swarm, out: *
     guard("setowire_swarm_stats", || unsafe { pointer::fill(out, read) })
 }
 
-/// Tells the swarm that the network changed (an interface came, the machine woke up). It notices by itself within
-/// seconds; this makes it look at once.
+/// Tells the swarm that the network changed (an interface came, the machine woke up). New addresses it notices by itself
+/// within seconds; this makes it look at once, has every connection show whether it lives, and makes a round of discovery of
+/// every topic.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
@@ -360,7 +361,7 @@ pub extern "C" fn setowire_swarm_network_changed(swarm: *mut setowire_swarm) -> 
     })
 }
 
-fn time_limit(timeout_ms: u32) -> Option<Duration> {
+pub(super) fn time_limit(timeout_ms: u32) -> Option<Duration> {
     match timeout_ms {
         0 => None,
         SETOWIRE_NO_TIMEOUT => Some(Duration::MAX),

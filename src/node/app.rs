@@ -208,6 +208,10 @@ impl Node {
     /// Begins the graceful end: what waits is sent, goodbyes leave, then `Event::Closed` is the last event. `forced`:
     /// announcements are not taken back, and nothing is waited for.
     pub fn close(&mut self, now: Now, forced: bool) {
+        if forced && matches!(self.closing, Closing::Draining(_)) {
+            self.closing = Closing::Draining(now.mono);
+            self.handle_timeout(now);
+        }
         if self.closing != Closing::Open {
             return;
         }

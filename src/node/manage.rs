@@ -4,7 +4,7 @@ use super::Node;
 use super::app::not_joined;
 use crate::config::limits::{BOOTSTRAP_AFTER, DEDUP_ID_BYTES};
 use crate::config::split_host_port;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::node::api::*;
 use crate::node::swarm::roster;
 use crate::session::quic::TopicNo;
@@ -246,9 +246,11 @@ pub fn whom_from(bytes: &[u8]) -> Result<Whom> {
     match bytes.len() {
         32 => Ok(Whom::Key(bytes.try_into().unwrap_or_default())),
         8..=20 => Ok(Whom::Legacy(bytes.get(..8).and_then(|id| id.try_into().ok()).unwrap_or_default())),
-        n => Err(Error::new(
-            Code::Invalid,
-            format!("key: {n} bytes were given; it takes a key of 32 or a legacy id of 8 to 20"),
-        )),
+        n => Err(no_whom(n)),
     }
+}
+
+/// So many bytes name no peer.
+pub fn no_whom(len: usize) -> Error {
+    Error::invalid(format!("key: {len} bytes were given; it takes a key of 32 or a legacy id of 8 to 20"))
 }

@@ -9,7 +9,7 @@ pub mod api;
 mod app;
 mod attempts;
 mod follow;
-mod manage;
+pub mod manage;
 mod mesh;
 mod ops;
 mod rounds;

@@ -14,6 +14,7 @@ pub(crate) mod clock;
 mod driver;
 mod interfaces;
 mod lan;
+mod manage;
 mod resolver;
 mod shared;
 mod socket;

@@ -83,14 +83,7 @@ impl Swarm {
 
     /// Dials `host:port`. `key`: only this peer may answer. `timeout`: none means the default, `Duration::MAX` no limit.
     pub fn connect(&self, target: &str, key: Option<[u8; 32]>, timeout: Option<Duration>, tag: u64) -> Result<OpId> {
-        let queue = &self.shared.queue;
-        self.change(|node, now| {
-            queue.check_operations()?;
-            let op = node.connect(now, target, key, timeout, tag)?;
-            // Under the node's lock: its completion cannot have been taken out yet.
-            queue.operation_begun(Some(op), tag)?;
-            Ok(op)
-        })?
+        self.begin(tag, |node, now| node.connect(now, target, key, timeout, tag))
     }
 
     /// Asks for the end of an operation; its event still comes.
@@ -214,12 +207,6 @@ impl Swarm {
         self.shared.io.stats()
     }
 
-    /// Reads the list of interfaces now instead of at the next poll.
-    pub fn network_changed(&self) {
-        self.shared.network_changed.store(true, Ordering::Release);
-        self.shared.wake.notify_one();
-    }
-
     /// Begins the end: goodbyes leave, operations complete, `Closed` is the last event.
     pub fn close(&self) {
         if !self.shared.closing.swap(true, Ordering::AcqRel) {
@@ -250,12 +237,11 @@ impl Swarm {
         thread::abandon(&self.shared);
     }
 
-    #[cfg(test)]
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    fn change<T>(&self, call: impl FnOnce(&mut Node, Now) -> T) -> Result<T> {
+    pub(super) fn change<T>(&self, call: impl FnOnce(&mut Node, Now) -> T) -> Result<T> {
         self.shared.change(call)
     }
 }

@@ -7,7 +7,7 @@
 //! system has no such family. No main socket sits on the port of the LAN beacons,
 //! where it would shut out every program on this host.
 
-use crate::config::limits;
+use crate::config::{Bind, limits};
 use crate::error::{Code, Error, Result};
 use crate::node::LocalPorts;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -33,35 +33,51 @@ impl Bound {
 }
 
 /// Binds the chosen addresses, or any of each family when none was chosen.
-pub fn bind(chosen: &[SocketAddr]) -> Result<Bound> {
+pub fn bind(chosen: &[Bind]) -> Result<Bound> {
     let by_default = chosen.is_empty();
-    let any: [SocketAddr; 2] = [(Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::UNSPECIFIED, 0).into()];
+    let any = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    let any = any.map(|ip: IpAddr| Bind::from(SocketAddr::new(ip, 0)));
     let wanted = if by_default { &any[..] } else { chosen };
     let mut bound = Bound { v4: None, v6: None };
     let mut failure = None;
-    let mut take = |address: SocketAddr, result: io::Result<UdpSocket>| match result {
+    let mut take = |bind: &Bind, result: io::Result<UdpSocket>| match result {
         Ok(socket) => Ok(Some(socket)),
         Err(e) => {
-            let error = refused(address, &e);
-            let tolerable = by_default || family_missing(address, &e);
+            let error = refused(bind, &e);
+            let tolerable = by_default || family_missing(bind.addr, &e);
             failure.get_or_insert_with(|| error.clone());
             if tolerable { Ok(None) } else { Err(error) }
         }
     };
-    if let Some(&address) = wanted.iter().find(|address| address.is_ipv4()) {
-        bound.v4 = take(address, open(address))?;
+    if let Some(bind) = wanted.iter().find(|bind| bind.addr.is_ipv4()) {
+        bound.v4 = take(bind, open_first(bind))?;
     }
-    if let Some(&address) = wanted.iter().find(|address| address.is_ipv6()) {
-        let mut same_port = address;
-        if let (0, Some(port)) = (address.port(), bound.v4.as_ref().and_then(port)) {
-            same_port.set_port(port);
-        }
-        bound.v6 = take(address, open(same_port).or_else(|_| open(address)))?;
+    if let Some(bind) = wanted.iter().find(|bind| bind.addr.is_ipv6()) {
+        // Where the port is ours to choose, both families have the same one.
+        let ours = |port: &u16| bind.addr.port() == 0 || bind.ports().contains(port);
+        let same = bound.v4.as_ref().and_then(port).filter(ours);
+        let same = same.and_then(|port| open(SocketAddr::new(bind.addr.ip(), port)).ok());
+        bound.v6 = take(bind, same.map_or_else(|| open_first(bind), Ok))?;
     }
     match (&bound.v4, &bound.v6, failure) {
         (None, None, Some(error)) => Err(error),
         _ => Ok(bound),
     }
+}
+
+/// Opens a socket on the first port that is free.
+fn open_first(bind: &Bind) -> io::Result<UdpSocket> {
+    let mut result = open(bind.addr);
+    for port in bind.ports().skip(1) {
+        match &result {
+            Err(e) if matches!(e.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {}
+            _ => break,
+        }
+        let mut addr = bind.addr;
+        addr.set_port(port);
+        result = open(addr);
+    }
+    result
 }
 
 /// Opens one socket with everything a main socket needs.
@@ -100,19 +116,51 @@ fn family_missing(address: SocketAddr, error: &io::Error) -> bool {
         || (address.ip().is_unspecified() && error.kind() == ErrorKind::AddrNotAvailable)
 }
 
-fn refused(address: SocketAddr, error: &io::Error) -> Error {
+fn refused(bind: &Bind, error: &io::Error) -> Error {
     let (code, advice) = match error.kind() {
+        ErrorKind::AddrInUse if bind.is_range() => (Code::Permission, "no port of the range is free; choose another"),
         ErrorKind::AddrInUse => (Code::Permission, "choose another port, or 0 for any"),
         ErrorKind::PermissionDenied => (Code::Permission, "choose a port above 1023, or 0 for any"),
         ErrorKind::AddrNotAvailable => (Code::Invalid, "choose an address of this host"),
         _ => (Code::Internal, "no UDP socket could be had"),
     };
-    Error::new(code, format!("bind: {address}: {error}; {advice}"))
+    Error::new(code, format!("bind: {bind}: {error}; {advice}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn chosen(text: &str) -> Bind {
+        text.parse().unwrap()
+    }
+
+    /// Ports that follow each other and are free on both loopbacks, at least now.
+    fn free_range(count: u16) -> u16 {
+        let both = |port| [UdpSocket::bind(("127.0.0.1", port)), UdpSocket::bind(("::1", port))];
+        let free = |first: &u16| (*first..first + count).all(|port| both(port).iter().all(|socket| socket.is_ok()));
+        (20_000..30_000).step_by(usize::from(count)).find(free).unwrap()
+    }
+
+    #[test]
+    fn the_first_free_port_of_a_range_is_taken_until_none_is_left() {
+        let first = free_range(3);
+        let range = format!("127.0.0.1:{first}-{}", first + 2);
+        let mut held = Vec::new();
+        for port in first..=first + 2 {
+            let bound = bind(&[chosen(&range), chosen(&format!("[::1]:{first}-{}", first + 2))]).unwrap();
+            // Another program may have taken one since.
+            assert!(bound.ports().v4.is_some_and(|taken| (port..=first + 2).contains(&taken)));
+            assert_eq!(bound.ports().v4, bound.ports().v6);
+            held.push(bound);
+            if held.last().and_then(|bound| bound.ports().v4) == Some(first + 2) {
+                break;
+            }
+        }
+        let error = bind(&[chosen(&range)]).err().unwrap();
+        assert_eq!(error.code, Code::Permission);
+        assert!(error.detail.contains(&range) && error.detail.contains("no port of the range"), "{error}");
+    }
 
     #[test]
     fn both_families_get_the_same_port() {
@@ -125,23 +173,23 @@ mod tests {
 
     #[test]
     fn only_the_chosen_family_is_bound() {
-        let bound = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let bound = bind(&[chosen("127.0.0.1:0")]).unwrap();
         assert!(bound.v6.is_none());
         assert_eq!(bound.v4.unwrap().local_addr().unwrap().ip(), Ipv4Addr::LOCALHOST);
     }
 
     #[test]
     fn a_port_in_use_is_named_in_the_error() {
-        let first = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let first = bind(&[chosen("127.0.0.1:0")]).unwrap();
         let address = first.v4.as_ref().unwrap().local_addr().unwrap();
-        let error = bind(&[address]).err().unwrap();
+        let error = bind(&[address.into()]).err().unwrap();
         assert_eq!(error.code, Code::Permission);
         assert!(error.detail.starts_with("bind:") && error.detail.contains(&address.to_string()), "{error}");
     }
 
     #[test]
     fn an_address_of_another_host_is_refused() {
-        let error = bind(&["203.0.113.77:0".parse().unwrap()]).err().unwrap();
+        let error = bind(&[chosen("203.0.113.77:0")]).err().unwrap();
         assert_eq!(error.code, Code::Invalid);
     }
 
@@ -152,7 +200,7 @@ mod tests {
             .map(|v6| (v6.local_addr().unwrap().port(), v6))
             .find(|(taken, _)| UdpSocket::bind(("127.0.0.1", *taken)).is_ok())
             .unwrap();
-        let bound = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, taken)), "[::1]:0".parse().unwrap()]).unwrap();
+        let bound = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, taken)).into(), chosen("[::1]:0")]).unwrap();
         let ports = bound.ports();
         assert_eq!(ports.v4, Some(taken));
         assert!(ports.v6.is_some() && ports.v6 != Some(taken));
