@@ -220,7 +220,9 @@ impl Roster {
     /// All that is kept for peers, by name, for tests of what is left when they are gone.
     pub fn held(&self) -> Vec<(&'static str, usize)> {
         vec![
-            ("dialled by the swarm", self.dialling),
+            ("dials of the swarm", self.dialling),
+            ("dialled", self.clients),
+            ("accepted", self.door.servers),
             ("queued", self.queue.len()),
             ("questions", self.door.questions()),
             ("flushes", usize::from(!self.flushes.is_empty())),
