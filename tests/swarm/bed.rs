@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use setowire::config::swarm::{Preset, SwarmOptions};
 use setowire::crypto::identity::Identity;
 use setowire::node::{
-    Datagrams, Event, LocalPorts, Modes, Node, Now, OpId, Output, PeerId, PeerInfo, TopicId, Via, Whom,
+    Datagrams, Event, KnownPeer, LocalPorts, Modes, Node, Now, OpId, Output, PeerId, PeerInfo, TopicId, Via, Whom,
 };
 use setowire::{Code, Config};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -47,6 +47,13 @@ pub fn config(preset: Preset) -> Config {
     let backoffs = Some([ms(100), ms(200), ms(300), ms(400)]);
     let swarm = SwarmOptions { backoffs, jitter: Duration::ZERO, ..SwarmOptions::of(preset) };
     Config { lan: false, swarm, ..Config::default() }
+}
+
+/// Runs a test under both presets with the semantics of Hyperswarm 4, in a bed of its own each.
+pub fn both_presets(test: impl Fn(&mut Bed, &Config)) {
+    for (seed, preset) in [(1, Preset::V4), (2, Preset::Setowire)] {
+        test(&mut Bed::new(seed), &config(preset));
+    }
 }
 
 /// One node and its application.
@@ -283,6 +290,11 @@ impl Bed {
     pub fn peer(&self, who: usize, other: usize) -> Option<PeerId> {
         let key = Some(self.seats[other].key);
         self.seats[who].open.iter().find(|(_, info)| info.key == key).map(|(peer, _)| *peer)
+    }
+
+    /// What a node knows of another.
+    pub fn known(&self, who: usize, other: usize) -> Option<KnownPeer> {
+        self.node(who).known_peer(self.time(), &self.whom(other))
     }
 
     pub fn close_connection(&mut self, who: usize, other: usize) {

@@ -1,8 +1,12 @@
 //! The swarm layer: many nodes, one thread, virtual time, one simulated source.
 //!
-//! `bed` runs the nodes, `hub` is the source. The other files are scenarios. `SETOWIRE_SWARM_SEEDS=n` runs more seeds of those
-//! that have some, `SETOWIRE_SWARM_SEED=s` one of them.
+//! `bed` runs the nodes, `hub` is the source. `v4*` are the rows of the test matrix of Hyperswarm 4 under their names there,
+//! the other files what the semantics promise beyond it. `SETOWIRE_SWARM_SEEDS=n` runs more seeds of those tests that have some,
+//! `SETOWIRE_SWARM_SEED=s` one of them; `SETOWIRE_SWARM_PEERS=n` sets the size of the largest worlds.
 
 mod bed;
 mod hub;
 mod v4;
+mod v4_firewall;
+mod v4_peers;
+mod v4_retry;
