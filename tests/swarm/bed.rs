@@ -404,11 +404,12 @@ impl Bed {
         let (now, careful) = (self.time(), self.careful);
         let Some(mut node) = self.seats[who].node.take() else { return };
         let mut hook = self.seats[who].hook.take();
-        let mut closed = false;
+        let (mut closed, mut told) = (false, false);
         while let Some(output) = node.poll_output(now) {
             match output {
                 Output::Event(event) => {
                     closed |= matches!(event, Event::Closed { .. });
+                    told |= !matches!(event, Event::Message { .. });
                     self.seats[who].hear(self.now, &event, careful);
                     if let Some(hook) = &mut hook {
                         hook(&mut node, now, &event);
@@ -429,7 +430,7 @@ impl Bed {
             }
             node.recycle(transmit.bytes);
         }
-        if careful {
+        if careful && told {
             check_counts(&node, self.seats[who].open.len());
         }
         self.seats[who].hook = hook;

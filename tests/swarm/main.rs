@@ -5,6 +5,7 @@
 //! `SETOWIRE_SWARM_SEED=s` one of them; `SETOWIRE_SWARM_PEERS=n` sets the size of the largest worlds.
 
 mod bed;
+mod chaos;
 mod hub;
 mod v4;
 mod v4_firewall;
