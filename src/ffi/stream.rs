@@ -4,11 +4,11 @@
 //! here waits: what cannot be done now is `WOULD_BLOCK`, and an event tells when to try again. Bytes are
 //! copied once each way, between the caller's buffer and those of the session.
 
+use super::constants::{SETOWIRE_END_FINISHED, SETOWIRE_END_NONE, SETOWIRE_END_RESET};
 use super::guard::guard;
 use super::handle;
 use super::pointer::{self, Out, OutList};
 use super::setowire_swarm;
-use super::constants::{SETOWIRE_END_FINISHED, SETOWIRE_END_NONE, SETOWIRE_END_RESET};
 use crate::error::Error;
 use crate::node::{PeerId, StreamId};
 

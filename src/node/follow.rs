@@ -31,7 +31,7 @@ impl Node {
     fn follow_sessions(&mut self, now: Now) {
         while let Some(event) = self.session.events.pop_front() {
             match event {
-                SessionEvent::Connected { peer } => self.connected(now, peer),
+                SessionEvent::Connected { peer, info } => self.connected(now, peer, *info),
                 SessionEvent::DialDone { ops, result } => {
                     for op in ops {
                         match &result {
@@ -241,8 +241,8 @@ impl Node {
         }
     }
 
-    fn connected(&mut self, now: Now, peer: PeerId) {
-        let Some(info) = self.peer_info(peer) else { return };
+    fn connected(&mut self, now: Now, peer: PeerId, info: PeerInfo) {
+        let info = self.peer_info(peer).unwrap_or(info);
         self.mesh_changed(now, peer);
         let Some(whom) = whom(&info) else { return };
         self.attempt_done(&whom);

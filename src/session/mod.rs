@@ -82,8 +82,10 @@ impl Out {
 /// What happened to sessions.
 #[derive(Debug)]
 pub enum SessionEvent {
+    /// It may have ended again before this is read: one of two connections with one peer does.
     Connected {
         peer: PeerId,
+        info: Box<PeerInfo>,
     },
     /// Operations that waited for a dial; the peer, or why not.
     DialDone {

@@ -212,7 +212,8 @@ impl Quic {
             env.out.events.push_back(SessionEvent::Updated { peer });
         } else {
             env.out.stats.connections += 1;
-            env.out.events.push_back(SessionEvent::Connected { peer });
+            let info = self.link(index).and_then(|link| link.info());
+            env.out.events.extend(info.map(|info| SessionEvent::Connected { peer, info: Box::new(info) }));
         }
         env.out.events.push_back(SessionEvent::DialDone { ops, result: Ok(peer) });
         self.mark(index);

@@ -323,6 +323,7 @@ impl V12 {
             link.guess.ping(now, &ping);
             link.send_pong(env, from);
         }
+        let info = Box::new(link.info());
         self.links.insert(id, link);
         self.by_id.insert(key.wire_id(), id);
         self.by_addr.insert(from, id);
@@ -330,7 +331,7 @@ impl V12 {
             env.budget.answered(from.ip(), now);
         }
         env.out.stats.connections += 1;
-        env.out.events.push_back(SessionEvent::Connected { peer: id });
+        env.out.events.push_back(SessionEvent::Connected { peer: id, info });
         Some(id)
     }
 
