@@ -7,7 +7,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use setowire::crypto::announce::{self, Announcement};
 use setowire::crypto::cert;
 use setowire::crypto::identity::{Identity, V12Keys};
-use setowire::crypto::legacy::legacy_proof;
+use setowire::crypto::legacy::LegacySecret;
 use setowire::crypto::path::PathKey;
 use setowire::crypto::probe::probe_target;
 use setowire::crypto::topic::{Role, TopicKey};
@@ -100,7 +100,7 @@ fn computed() -> BTreeMap<&'static str, String> {
     let second = V12Keys::from_seed(&run::<32>(0xc0));
     put(
         "LEGACY_PROOF of a dialler",
-        &legacy_proof(identity.v12(), second.public(), Role::Dialler, &exported).expect("a proof"),
+        &LegacySecret::new(identity.v12(), second.public()).expect("a secret").proof(Role::Dialler, &exported),
     );
 
     let time = INSTANCE.to_be_bytes();

@@ -6,41 +6,61 @@
 //! the connection is who p2p-v12 knows by that key's hash.
 
 use super::identity::V12Keys;
-use super::mac::hmac;
+use super::mac::{Mac, hmac};
 use super::topic::Role;
+use zeroize::Zeroizing;
 
-/// The code that the side in `role` sends; none if the other's key is of low order, for then anyone could make it.
-pub fn legacy_proof(own: &V12Keys, their_public: &[u8; 32], role: Role, exporter: &[u8; 32]) -> Option<[u8; 32]> {
-    let shared = own.agree(their_public)?;
-    Some(hmac(&shared, &[b"setowire/13 legacy", &[role.byte()], exporter]).whole())
-}
+/// What our v12 key and that of a peer share. Making it costs far more than the codes, so a session makes it once.
+pub struct LegacySecret(Zeroizing<[u8; 32]>);
 
-/// Whether `claimed` is the proof that the peer in `role` owes us.
-pub fn legacy_fits(own: &V12Keys, theirs: &[u8; 32], role: Role, exporter: &[u8; 32], claimed: &[u8; 32]) -> bool {
-    own.agree(theirs)
-        .is_some_and(|shared| hmac(&shared, &[b"setowire/13 legacy", &[role.byte()], exporter]).fits(claimed))
+impl LegacySecret {
+    /// None if the other's key is of low order, for then anyone could make the codes.
+    pub fn new(own: &V12Keys, their_public: &[u8; 32]) -> Option<LegacySecret> {
+        own.agree(their_public).map(LegacySecret)
+    }
+
+    /// The code that the side in `role` sends.
+    pub fn proof(&self, role: Role, exporter: &[u8; 32]) -> [u8; 32] {
+        self.mac(role, exporter).whole()
+    }
+
+    /// Whether `claimed` is the proof that the peer in `role` owes us.
+    pub fn fits(&self, role: Role, exporter: &[u8; 32], claimed: &[u8; 32]) -> bool {
+        self.mac(role, exporter).fits(claimed)
+    }
+
+    fn mac(&self, role: Role, exporter: &[u8; 32]) -> Mac {
+        hmac(&self.0, &[b"setowire/13 legacy", &[role.byte()], exporter])
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn proof(own: &V12Keys, theirs: &V12Keys, role: Role, exporter: [u8; 32]) -> [u8; 32] {
+        LegacySecret::new(own, theirs.public()).expect("honest key").proof(role, &exporter)
+    }
+
     #[test]
     fn both_sides_make_the_same_code_and_nobody_else_does() {
         let (a, b, c) = (V12Keys::from_seed(b"a"), V12Keys::from_seed(b"b"), V12Keys::from_seed(b"c"));
-        let proof = legacy_proof(&a, b.public(), Role::Dialler, &[1; 32]).expect("honest key");
-        assert_eq!(legacy_proof(&b, a.public(), Role::Dialler, &[1; 32]), Some(proof));
-        assert_ne!(legacy_proof(&b, a.public(), Role::Acceptor, &[1; 32]), Some(proof), "reflected");
-        assert_ne!(legacy_proof(&b, a.public(), Role::Dialler, &[2; 32]), Some(proof), "another connection");
-        assert_ne!(legacy_proof(&c, a.public(), Role::Dialler, &[1; 32]), Some(proof), "another key");
+        let made = proof(&a, &b, Role::Dialler, [1; 32]);
+        assert_eq!(proof(&b, &a, Role::Dialler, [1; 32]), made);
+        assert_ne!(proof(&b, &a, Role::Acceptor, [1; 32]), made, "reflected");
+        assert_ne!(proof(&b, &a, Role::Dialler, [2; 32]), made, "another connection");
+        assert_ne!(proof(&c, &a, Role::Dialler, [1; 32]), made, "another key");
+        let secret = LegacySecret::new(&b, a.public()).expect("honest key");
+        assert!(secret.fits(Role::Dialler, &[1; 32], &made));
+        assert!(!secret.fits(Role::Acceptor, &[1; 32], &made));
     }
 
     #[test]
     fn a_key_of_low_order_proves_nothing() {
         let own = V12Keys::from_seed(b"a");
         let mut one = [0; 32];
-        assert_eq!(legacy_proof(&own, &one, Role::Dialler, &[1; 32]), None);
+        assert!(LegacySecret::new(&own, &one).is_none());
         one[0] = 1;
-        assert_eq!(legacy_proof(&own, &one, Role::Dialler, &[1; 32]), None);
+        assert!(LegacySecret::new(&own, &one).is_none());
     }
 }

@@ -15,6 +15,7 @@ mod driver;
 mod interfaces;
 mod lan;
 mod manage;
+mod readiness;
 mod resolver;
 mod shared;
 mod socket;

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
-/// Sockets of a swarm: two main ones, two for the LAN source, of which one may be about to replace another, and the
-/// system's news of interfaces.
-const SOCKETS: usize = 6;
+/// Descriptors of a swarm: two main sockets, two for the LAN source, of which one may be about to replace another, each
+/// with a second one while it is blocked; and the system's news of interfaces.
+const SOCKETS: usize = 11;
 
 pub struct Shared {
     pub node: Mutex<Node>,

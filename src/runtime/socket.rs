@@ -12,22 +12,21 @@
 use crate::config::limits;
 use crate::node::{Datagrams, Transmit, Via};
 use crate::runtime::buffers::{Buffers, COPY_BYTES};
+use crate::runtime::readiness::Watched;
 use crate::runtime::shared::Io;
 use crate::runtime::sockopt;
 use quinn_udp::{EcnCodepoint, RecvMeta, UdpSockRef, UdpSocketState};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Instant;
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 
 pub struct Socket {
-    io: UdpSocket,
+    io: Watched,
     state: UdpSocketState,
     v4: bool,
     fragments: bool,
@@ -45,13 +44,11 @@ pub struct Socket {
 
 impl Socket {
     /// Takes over a bound socket. To be called inside the runtime.
-    pub fn new(socket: std::net::UdpSocket, shared: Arc<Io>) -> io::Result<Socket> {
+    pub fn new(socket: UdpSocket, shared: Arc<Io>) -> io::Result<Socket> {
         let v4 = socket.local_addr()?.is_ipv4();
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        let io = UdpSocket::from_std(socket)?;
-        shared.opened(io.as_raw_fd());
         Ok(Socket {
-            io,
+            io: Watched::new(socket, shared.clone())?,
             state,
             v4,
             fragments: false,
@@ -66,7 +63,7 @@ impl Socket {
     }
 
     pub fn io(&self) -> &UdpSocket {
-        &self.io
+        self.io.socket()
     }
 
     /// Fills `into` with what has arrived and returns the number of datagrams; 0: nothing more for now.
@@ -76,7 +73,7 @@ impl Socket {
             return 0;
         }
         loop {
-            match self.io.try_io(Interest::READABLE, || into.fill(&self.io, &self.state)) {
+            match self.io.receive(|io| into.fill(io, &self.state)) {
                 Ok(()) => {
                     self.rest = Rest::default();
                     let datagrams = into.count();
@@ -101,9 +98,9 @@ impl Socket {
 
     /// Whether there may be something to receive, or room for what waits. If not, the task is woken when there is.
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> bool {
-        let mut ready = self.rest.until.is_none() && is_ready(self.io.poll_recv_ready(context));
+        let mut ready = self.rest.until.is_none() && self.io.poll_receive(context);
         if !self.waiting.is_empty() {
-            ready |= is_ready(self.io.poll_send_ready(context));
+            ready |= self.io.poll_send(context);
         }
         ready
     }
@@ -150,12 +147,13 @@ impl Socket {
                 }
             }
         }
+        self.io.forget_room();
     }
 
     /// Sends one datagram now or not at all.
     pub fn send_now(&mut self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         // Not through the readiness of the event loop: a socket made a moment ago has none yet.
-        self.state.try_send(UdpSockRef::from(&self.io), &transmit(to, bytes, None, 0))?;
+        self.state.try_send(UdpSockRef::from(self.io.socket()), &transmit(to, bytes, None, 0))?;
         count(&self.shared.sent, 1);
         Ok(())
     }
@@ -168,7 +166,7 @@ impl Socket {
         if datagrams > self.state.max_gso_segments() {
             return (datagrams, Err(ErrorKind::Unsupported.into()));
         }
-        (datagrams, self.send(front.to, &front.bytes, front.segment, front.ecn))
+        (datagrams, send(&mut self.io, &self.state, front.to, &front.bytes, front.segment, front.ecn))
     }
 
     /// Sends the next datagram of the first transmit, which could not leave as it is.
@@ -177,7 +175,7 @@ impl Socket {
         let Some(front) = self.waiting.front() else { return (0, Ok(())) };
         let rest = front.bytes.get(self.front_sent..).unwrap_or_default();
         let size = front.segment.unwrap_or(rest.len()).min(rest.len());
-        (1, self.send(front.to, rest.get(..size).unwrap_or_default(), None, front.ecn))
+        (1, send(&mut self.io, &self.state, front.to, rest.get(..size).unwrap_or_default(), None, front.ecn))
     }
 
     /// Sends the first transmit, which is one datagram, and those behind it that can leave in the same call.
@@ -188,7 +186,7 @@ impl Socket {
         self.allow_fragments(false);
         scratch.clear();
         self.waiting.iter().take(run).for_each(|transmit| scratch.extend_from_slice(&transmit.bytes));
-        (run, self.send(to, scratch, Some(size), ecn))
+        (run, send(&mut self.io, &self.state, to, scratch, Some(size), ecn))
     }
 
     /// How many datagrams from the front can leave in one call: alike but for the last, which may be smaller.
@@ -217,8 +215,8 @@ impl Socket {
         let Some(front) = self.waiting.front() else { return Ok(()) };
         let may_be_cut = !front.whole;
         self.allow_fragments(may_be_cut && front.bytes.len() > limits::WHOLE_DATAGRAM_BYTES);
-        let send = |socket: &Socket| match socket.waiting.front() {
-            Some(front) => socket.send(front.to, &front.bytes, None, front.ecn),
+        let send = |socket: &mut Socket| match socket.waiting.front() {
+            Some(front) => send(&mut socket.io, &socket.state, front.to, &front.bytes, None, front.ecn),
             None => Ok(()),
         };
         match send(self) {
@@ -230,14 +228,9 @@ impl Socket {
         }
     }
 
-    fn send(&self, to: SocketAddr, bytes: &[u8], segment: Option<usize>, ecn: u8) -> io::Result<()> {
-        let transmit = transmit(to, bytes, segment, ecn);
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), &transmit))
-    }
-
     fn allow_fragments(&mut self, allowed: bool) {
         // Where the system knows no such option it cuts as it likes; nothing is to be done about it.
-        if self.fragments != allowed && sockopt::set_fragmentation(self.io.as_fd(), self.v4, allowed).is_ok() {
+        if self.fragments != allowed && sockopt::set_fragmentation(self.io.socket().as_fd(), self.v4, allowed).is_ok() {
             self.fragments = allowed;
         }
     }
@@ -265,19 +258,22 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.shared.closing(self.io.as_raw_fd());
-    }
+/// Hands datagrams to the system, now or when there is room.
+fn send(
+    io: &mut Watched,
+    state: &UdpSocketState,
+    to: SocketAddr,
+    bytes: &[u8],
+    segment: Option<usize>,
+    ecn: u8,
+) -> io::Result<()> {
+    let transmit = transmit(to, bytes, segment, ecn);
+    io.send(|socket| state.try_send(UdpSockRef::from(socket), &transmit))
 }
 
 fn transmit(to: SocketAddr, bytes: &[u8], segment: Option<usize>, ecn: u8) -> quinn_udp::Transmit<'_> {
     let ecn = EcnCodepoint::from_bits(ecn);
     quinn_udp::Transmit { destination: to, ecn, contents: bytes, segment_size: segment, src_ip: None }
-}
-
-fn is_ready(poll: Poll<io::Result<()>>) -> bool {
-    matches!(poll, Poll::Ready(Ok(())))
 }
 
 fn count(counter: &AtomicU64, datagrams: usize) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use setowire::crypto::announce::{self, Announcement};
 use setowire::crypto::cert::{certificate, key_of};
 use setowire::crypto::identity::V12Keys;
-use setowire::crypto::legacy::legacy_proof;
+use setowire::crypto::legacy::LegacySecret;
 use setowire::crypto::path::PathKey;
 use setowire::crypto::probe::probe_target;
 use setowire::crypto::topic::{Role, TopicKey};
@@ -78,7 +78,7 @@ pub fn v13_legacy(vector: &Vector) {
     let own = V12Keys::from_seed(&vector.bytes("seed"));
     let (their_public, exporter) = (array(vector, "their_public"), array(vector, "exporter"));
     for (field, role) in [("dialler", Role::Dialler), ("acceptor", Role::Acceptor)] {
-        let proof = legacy_proof(&own, &their_public, role, &exporter);
+        let proof = LegacySecret::new(&own, &their_public).map(|secret| secret.proof(role, &exporter));
         assert_eq!(*vector.want(field), proof.map_or(Value::Null, |proof| json!(hex(&proof))));
     }
 }

@@ -191,8 +191,9 @@ impl Quic {
     }
 
     fn flow(&mut self, index: usize, peer: PeerId) -> Result<(&mut Flow, &mut Connection)> {
-        let closing = Error::new(Code::Closed, format!("peer: {} is being closed", peer.0));
-        self.link(index).and_then(Link::flow).ok_or(closing)
+        // Made only when it is so: this runs for every message.
+        let closing = || Error::new(Code::Closed, format!("peer: {} is being closed", peer.0));
+        self.link(index).and_then(Link::flow).ok_or_else(closing)
     }
 
     /// Lets mesh frames of a peer wait, or come again.

@@ -14,7 +14,7 @@ use crate::config::limits::{
     ADDRS_TOLD, CONTROL_BURST_BYTES, CONTROL_BYTES_PER_SECOND, CONTROL_SEND_BYTES, CONTROL_TOPICS_COST,
 };
 use crate::crypto::identity::{LegacyId, V12Keys, legacy_id};
-use crate::crypto::legacy::{legacy_fits, legacy_proof};
+use crate::crypto::legacy::LegacySecret;
 use crate::crypto::topic::{Role, Shown, TopicKey};
 use crate::wire::v13::control::{self, Control, Hello, Tag, VERSION};
 use rand_chacha::ChaCha20Rng;
@@ -105,7 +105,9 @@ pub struct Exchange {
     /// Topics are not shown before the other side's HELLO was looked at.
     held: bool,
     legacy_sent: bool,
+    /// The v12 key that the peer named, and what ours shares with it until it proved to hold it.
     legacy_theirs: Option<[u8; 32]>,
+    legacy_secret: Option<LegacySecret>,
     legacy_proven: Option<LegacyId>,
 }
 
@@ -133,6 +135,7 @@ impl Exchange {
             held: false,
             legacy_sent: false,
             legacy_theirs: None,
+            legacy_secret: None,
             legacy_proven: None,
         }
     }
@@ -284,7 +287,7 @@ impl Exchange {
                 Ok(())
             }
             (Control::Legacy(key), _) => self.legacy(&key, lent),
-            (Control::LegacyProof(mac), _) => self.legacy_proof(&mac, lent, told),
+            (Control::LegacyProof(mac), _) => self.legacy_proof(&mac, told),
             (Control::Unknown { .. }, _) => Ok(()),
         }
     }
@@ -438,7 +441,7 @@ impl Exchange {
         if !self.legacy_sent && self.ready && tells {
             self.legacy_sent = true;
             control::encode_legacy(lent.v12.public(), &mut self.send);
-            self.prove_legacy(lent);
+            self.prove_legacy();
         }
     }
 
@@ -446,28 +449,28 @@ impl Exchange {
         if self.legacy_theirs.replace(*key).is_some() {
             return Err(Reason::protocol("a second LEGACY"));
         }
-        if legacy_proof(lent.v12, key, self.role, &self.bindings.legacy).is_none() {
-            return Err(Reason::new(Close::BadProof, "LEGACY names a key of low order"));
-        }
-        self.prove_legacy(lent);
+        let secret = LegacySecret::new(lent.v12, key)
+            .ok_or_else(|| Reason::new(Close::BadProof, "LEGACY names a key of low order"))?;
+        self.legacy_secret = Some(secret);
+        self.prove_legacy();
         Ok(())
     }
 
     /// Proves that we hold our v12 key, when both sides have named theirs.
-    fn prove_legacy(&mut self, lent: &Lent<'_>) {
-        let Some(theirs) = self.legacy_theirs.filter(|_| self.legacy_sent) else { return };
-        if let Some(mac) = legacy_proof(lent.v12, &theirs, self.role, &self.bindings.legacy) {
-            control::encode_legacy_proof(&mac, &mut self.send);
-        }
+    fn prove_legacy(&mut self) {
+        let Some(secret) = self.legacy_secret.as_ref().filter(|_| self.legacy_sent) else { return };
+        control::encode_legacy_proof(&secret.proof(self.role, &self.bindings.legacy), &mut self.send);
     }
 
-    fn legacy_proof(&mut self, mac: &[u8; 32], lent: &Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
-        let Some(theirs) = self.legacy_theirs.filter(|_| self.legacy_sent && self.legacy_proven.is_none()) else {
+    fn legacy_proof(&mut self, mac: &[u8; 32], told: &mut Vec<Told>) -> Result<(), Reason> {
+        let (Some(theirs), Some(secret), true) = (self.legacy_theirs, &self.legacy_secret, self.legacy_sent) else {
             return Err(Reason::protocol("LEGACY_PROOF without LEGACY"));
         };
-        if !legacy_fits(lent.v12, &theirs, self.role.other(), &self.bindings.legacy, mac) {
+        if !secret.fits(self.role.other(), &self.bindings.legacy, mac) {
             return Err(Reason::new(Close::BadProof, "the proof of the v12 key is wrong"));
         }
+        // Ours is on its way already; a second one of theirs is against the rules.
+        self.legacy_secret = None;
         let id = legacy_id(&theirs);
         self.legacy_proven = Some(id);
         told.push(Told::Legacy(id));

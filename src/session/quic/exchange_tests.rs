@@ -4,7 +4,7 @@ use super::close::Close;
 use super::exchange::{Bindings, Exchange, Joined, Lent, Own, Told, TopicNo, Topics};
 use crate::config::limits::{CONTROL_BURST_BYTES, CONTROL_BYTES_PER_SECOND, CONTROL_TOPICS_COST};
 use crate::crypto::identity::{V12Keys, legacy_id};
-use crate::crypto::legacy::legacy_proof;
+use crate::crypto::legacy::LegacySecret;
 use crate::crypto::topic::{Role, TopicKey};
 use crate::wire::v13::control::{self, Control};
 use rand_chacha::ChaCha20Rng;
@@ -212,7 +212,7 @@ fn nobody_claims_the_legacy_id_of_another() {
 }
 
 fn made(own: &V12Keys, theirs: &[u8; 32], role: Role, connection: u8) -> [u8; 32] {
-    legacy_proof(own, theirs, role, &bindings(connection).legacy).expect("honest keys")
+    LegacySecret::new(own, theirs).expect("honest keys").proof(role, &bindings(connection).legacy)
 }
 
 #[test]
