@@ -11,14 +11,15 @@ use super::congestion;
 use super::endpoint::Endpoint;
 use super::exchange::{Bindings, Exchange, Lent, Told};
 use super::flow::{Flow, Shared};
-use crate::config::limits::{KEEP_ALIVE_SECONDS, QUIC_SETUP_TIMEOUT};
+use crate::config::limits::{KEEP_ALIVE_SECONDS, QUIC_SEARCH_DELAY, QUIC_SETUP_TIMEOUT};
 use crate::crypto::path::PathKeys;
 use crate::crypto::tls::{self, Export, Suite};
 use crate::crypto::topic::Role;
 use crate::node::api::{Family, PeerId, PeerInfo, Session, Source};
 use crate::path::session::Paths;
 use crate::timers::earlier;
-use quinn_proto::{Connection, ConnectionEvent, ConnectionHandle, Dir, Event, ReadError, Side, StreamId, WriteError};
+use quinn_proto::{Connection, ConnectionEvent, ConnectionHandle, ConnectionStats};
+use quinn_proto::{Dir, Event, ReadError, Side, StreamId, WriteError};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -96,6 +97,8 @@ pub struct Link {
     /// Something has to be heard by then.
     life_by: Option<Instant>,
     heard: Heard,
+    /// The first probe for larger packets was held back.
+    spared: bool,
 }
 
 /// What is noticed of a connection's life, from QUIC's own counters.
@@ -141,6 +144,7 @@ impl Link {
             control_pause: None,
             life_by: None,
             heard: Heard { received: 0, acks: 0, data: 0, asked: 0, at: now, keep_alives: 0 },
+            spared: false,
         }
     }
 
@@ -567,14 +571,33 @@ impl Link {
     /// These datagrams leave. Those that the peer has to acknowledge give its silence a meaning.
     pub fn sent(&mut self, now: Instant, bytes: &[u8], segment: Option<usize>) {
         self.bytes_sent = self.bytes_sent.saturating_add(bytes.len() as u64);
-        let tx = self.conn.stats().frame_tx;
-        let asked = tx.stream + tx.datagram + tx.ping + tx.crypto;
+        let asked = asked(&self.conn.stats());
         if std::mem::replace(&mut self.heard.asked, asked) != asked
             && let Some(paths) = &mut self.paths
             && let Some(last) = bytes.chunks(segment.unwrap_or(bytes.len()).max(1)).next_back()
         {
             paths.sending(last, now);
         }
+    }
+
+    /// Whether what QUIC just gave is a probe for larger packets that should not leave. QUIC begins to look for them the moment
+    /// the handshake is done, and cannot be told to wait: to it the first probe is lost, so it tries again later.
+    pub fn spares_probe(&mut self, now: Instant) -> bool {
+        let young = match self.stage {
+            Stage::Setup(_) | Stage::Waiting(_) => true,
+            Stage::Open => self.opened.is_some_and(|opened| now < opened + QUIC_SEARCH_DELAY),
+            Stage::Closing(_) | Stage::Ended => false,
+        };
+        if self.spared || !young {
+            return false;
+        }
+        let stats = self.conn.stats();
+        self.spared = stats.path.sent_plpmtud_probes > 0;
+        if self.spared {
+            // Nobody is asked for anything.
+            self.heard.asked = asked(&stats);
+        }
+        self.spared
     }
 
     /// The dialler asks first; the acceptor only if it does not.
@@ -587,4 +610,10 @@ impl Link {
         };
         self.heard.at + Duration::from_secs(seconds) + patience
     }
+}
+
+/// Frames of ours that the peer has to acknowledge.
+fn asked(stats: &ConnectionStats) -> u64 {
+    let tx = &stats.frame_tx;
+    tx.stream + tx.datagram + tx.ping + tx.crypto
 }

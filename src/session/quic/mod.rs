@@ -361,6 +361,10 @@ impl Quic {
             let mut bytes = out.buffer();
             let fit = TRANSMIT_BYTES.checked_div(usize::from(link.conn.current_mtu())).unwrap_or(1);
             match link.conn.poll_transmit(now.mono, fit.clamp(1, TRANSMIT_SEGMENTS), &mut bytes) {
+                Some(_) if link.spares_probe(now.mono) => {
+                    out.recycle(bytes);
+                    self.sending.push_front(index);
+                }
                 Some(transmit) => {
                     let to = link.destination();
                     link.sent(now.mono, &bytes, transmit.segment_size);
