@@ -18,6 +18,8 @@ class Emitter:
 
     #: The names that `on` takes.
     EVENTS: ClassVar[tuple[str, ...]] = ()
+    #: Counts the changes of the listeners of all that have some.
+    changes: ClassVar[int] = 0
 
     def __init__(self) -> None:
         #: Listeners of an event, and whether each is for one call.
@@ -53,6 +55,7 @@ class Emitter:
         self._set(event, [*self._listeners.get(event, []), (callback, once)])
 
     def _set(self, event: str, listeners: list[tuple[Listener, bool]]) -> None:
+        Emitter.changes += 1
         self._listeners[event] = listeners
         self._calls[event] = tuple(callback for callback, _ in listeners)
         if not listeners:

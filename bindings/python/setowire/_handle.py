@@ -14,7 +14,7 @@ import atexit
 import ctypes
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Union
 
 from ._native import (
@@ -24,11 +24,12 @@ from ._native import (
     c_data,
     c_text,
     check,
+    fast_send,
     last_error_text,
     library,
 )
 from ._options import native_config
-from ._records import Record, parse
+from ._records import Batch, parse
 from .errors import (
     INTERNAL,
     INVALID,
@@ -45,6 +46,10 @@ from .errors import (
 DRAIN_BYTES = 128 << 10
 #: Milliseconds that mean "no limit" to the library.
 FOREVER_MS = 0xFFFF_FFFF
+
+#: Messages below this many bytes are sent with a length that was converted before.
+SMALL = 2048
+_LENGTHS = tuple(map(ctypes.c_size_t.from_param, range(SMALL)))
 
 #: How a stream's incoming direction ended: not yet, by its end, or by a reset.
 END_NONE = 0
@@ -100,6 +105,8 @@ class NativeSwarm:
         _live.add(self._swarm)
         weakref.finalize(self, _forgotten, self._swarm).atexit = False  # `_at_exit` does that
         self._buffer = ctypes.create_string_buffer(DRAIN_BYTES)
+        self._written = ctypes.c_size_t()
+        self._written_out = ctypes.byref(self._written)
         # What runs for every message, looked up once.
         self._peer_send = self._lib.setowire_peer_send
         self._stream_write = self._lib.setowire_stream_write
@@ -163,6 +170,25 @@ class NativeSwarm:
                 return False
             raise peer_error(code, last_error_text())
         return True
+
+    def sender(self, peer: int) -> Callable[[Data], bool]:
+        """`send` without a tag to one peer, for many messages: most of a call is the conversion of its arguments, so they
+        are made once, those for the length of small messages for all."""
+        call, lengths, send = fast_send(), _LENGTHS, self.send
+        swarm, number = ctypes.c_void_p.from_param(self._swarm), ctypes.c_uint64.from_param(peer)
+        no_tag = ctypes.c_uint64.from_param(0)
+
+        def send_one(data: Data) -> bool:
+            if type(data) is bytes and len(data) < SMALL:
+                code = call(swarm, number, data, lengths[len(data)], no_tag)
+                if code == 0:
+                    return True
+                if code == WOULD_BLOCK:
+                    return False
+                raise peer_error(code, last_error_text())
+            return send(peer, data, 0)
+
+        return send_one
 
     def send_datagram(self, peer: int, data: Data) -> bool:
         """As `send`, without a tag."""
@@ -251,17 +277,17 @@ class NativeSwarm:
         """Blocks until there are events (true), or the swarm is released (false)."""
         return check(self._lib.setowire_event_wait(self._swarm, FOREVER_MS)) == 1
 
-    def drain(self) -> list[Record]:
+    def drain(self) -> list[Batch]:
         """The events that wait, as many as fit in one read. One thread at a time."""
-        written = ctypes.c_size_t()
+        written = self._written
         while True:
             buffer = self._buffer
-            code = self._lib.setowire_event_drain(self._swarm, buffer, len(buffer), ctypes.byref(written))
+            code = self._lib.setowire_event_drain(self._swarm, buffer, len(buffer), self._written_out)
             if code != TOO_SMALL or written.value <= len(buffer):
                 break
             self._buffer = ctypes.create_string_buffer(written.value)
         check(code)
-        return parse(ctypes.string_at(buffer, written.value)) if written.value else []
+        return parse(memoryview(buffer).cast("B")[: written.value]) if written.value else []
 
     @staticmethod
     def _check_peer(code: int) -> None:

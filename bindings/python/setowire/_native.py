@@ -26,6 +26,7 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,19 @@ def _bind(lib: ctypes.CDLL, path: str) -> ctypes.CDLL:
         function.restype = result
         function.argtypes = list(arguments)
     return lib
+
+
+@functools.cache
+def fast_send() -> Callable[..., int]:
+    """`setowire_peer_send` for arguments that were made with `from_param`, or are bytes.
+
+    It keeps the interpreter's lock: giving it back and taking it again costs more than the call, which does not wait
+    for anything that needs it.
+    """
+    lib = library()
+    send = ctypes.PyDLL(lib._name, handle=lib._handle)["setowire_peer_send"]
+    send.restype = c_int32
+    return send
 
 
 def last_error(code: int) -> SetowireError:

@@ -4,15 +4,17 @@ A record is a 40-byte little-endian header, the author's 32 bytes if it is a
 broadcast, its data, and padding to a multiple of 8. `record_len` covers all of
 them, so kinds that this version does not know are skipped. Input: the bytes
 that the library wrote. Output: one `Record` each, with the data as the event's
-own type (JSON decoded, messages copied).
+own type (JSON decoded, messages copied); but of messages for us alone, of which
+there may be a million in a second, runs of tuples that `struct` made.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple, Union
 
 from .errors import INTERNAL, InternalError
 
@@ -61,6 +63,17 @@ class Record(NamedTuple):
     author: bytes | None = None
 
 
+#: A message without flags: the length of its record, MESSAGE, seq, the number of the peer, the length of the data, the data.
+Plain = tuple[int, int, int, int, int, bytes]
+Batch = Union[Record, list[Plain]]
+
+
+@functools.lru_cache(maxsize=256)
+def _plain(length: int, size: int) -> struct.Struct:
+    """The whole record of a `Plain` of `size` bytes. Kind and flags are taken as one number."""
+    return struct.Struct(f"<IIQQ12xI{size}s{length - HEADER_SIZE - size}x")
+
+
 def _bytes(data: bytes, _code: int) -> bytes:
     return data
 
@@ -106,35 +119,59 @@ _DATA: Final[dict[int, Callable[[bytes, int], Any]]] = {
 }
 
 
-def parse(raw: bytes) -> list[Record]:
-    """The records in `raw`, in order; kinds that are not known are left out."""
-    records: list[Record] = []
-    unpack, make = HEADER.unpack_from, tuple.__new__  # once for all: this runs for every event
+def parse(raw: bytes | memoryview) -> list[Batch]:
+    """What is in `raw`, in order; kinds that are not known are left out."""
+    batches: list[Batch] = []
+    run: list[Plain] | None = None
     offset, end = 0, len(raw)
     while offset < end:
         if end - offset < HEADER_SIZE:
             raise _mismatch(f"{end - offset} bytes follow the last record")
-        length, kind, flags, seq, subject, tag, code, size = unpack(raw, offset)
+        length, kind, flags, seq, subject, tag, code, size = HEADER.unpack_from(raw, offset)
         start = offset + HEADER_SIZE
         author = None
         if flags & MESSAGE_BROADCAST and kind == MESSAGE:
-            author = raw[start : start + AUTHOR_SIZE]
+            author = bytes(raw[start : start + AUTHOR_SIZE])
             start += AUTHOR_SIZE
         if length % 8 or length > end - offset or start + size > offset + length:
             raise _mismatch(f"a record of {length} bytes with {size} bytes of data at {offset}")
-        data = raw[start : start + size]
+        if kind == MESSAGE and not flags:
+            if run is None:
+                run = []
+                batches.append(run)
+            # Those behind it that have the same size are taken apart with it; one that has not ends the loop.
+            alike = raw[offset : offset + (end - offset) // length * length]
+            for row in _plain(length, size).iter_unpack(alike):
+                if row[0] != length or row[1] != MESSAGE or row[4] != size:
+                    break
+                run.append(row)
+                offset += length
+            continue
+        run = None
+        data = bytes(raw[start : start + size])
         if kind == MESSAGE or kind == DATAGRAM:
             if author == NOBODY:
                 author = None
-            records.append(make(Record, (kind, flags, seq, subject, tag, code, data, author)))
+            batches.append(Record(kind, flags, seq, subject, tag, code, data, author))
         elif kind in _DATA:
             try:
                 value = _DATA[kind](data, code)
             except ValueError as reason:
                 raise _mismatch(f"data of event kind {kind}: {reason}") from None
-            records.append(Record(kind, flags, seq, subject, tag, code, value))
+            batches.append(Record(kind, flags, seq, subject, tag, code, value))
         offset += length
-    return records
+    return batches
+
+
+def records(batches: Iterable[Batch]) -> list[Record]:
+    """One record for each event."""
+    one_by_one: list[Record] = []
+    for batch in batches:
+        if isinstance(batch, Record):
+            one_by_one.append(batch)
+        else:
+            one_by_one.extend(Record(MESSAGE, 0, seq, number, 0, 0, data) for _, _, seq, number, _, data in batch)
+    return one_by_one
 
 
 def _mismatch(what: str) -> InternalError:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import events
 from ._aio_stream import Incoming, Stream, Streams
 from ._core import SwarmBase, check_roles, connected_peer, key_bytes, outcome, topic_bytes, topic_name
-from ._emitter import Listener
+from ._emitter import Emitter, Listener
 from ._handle import Data, NativeSwarm
 from ._inbox import Inbox, Iteration
 from ._reader import Reader, make_reader
-from ._records import MESSAGE, MESSAGE_BROADCAST, Record
+from ._records import MESSAGE, MESSAGE_BROADCAST, Plain, Record
 from ._stream import PIECE
 from .errors import (
     CLOSED,
@@ -269,12 +269,15 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
 
     def _on_readable(self) -> None:
         try:
-            records = self._native.drain()
+            batches = self._native.drain()
         except SetowireError as failure:  # the library and this package do not fit
             self._finish(events.Closed(failure))
             return
-        for record in records:
-            if record[0] == MESSAGE:  # its kind
+        for record in batches:
+            if isinstance(record, list):
+                self._receive_run(record)
+                continue
+            if record.kind == MESSAGE:
                 self._receive(record)
                 continue
             event = self._take(record)
@@ -285,8 +288,38 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
             self._notify(events.Lost(lost))
         self._regulate()
 
+    def _receive_run(self, run: list[Plain]) -> None:
+        """Messages in a row. This runs for each one, so what is the same for all of a peer is looked up once."""
+        peer: Peer | None = None
+        known, changes, own, shared = 0, -1, (), ()
+        reading = self._reading
+        for _, _, seq, number, _, data in run:
+            if number != known or Emitter.changes != changes:
+                known, changes = number, Emitter.changes
+                peer = self._peers.get(number)
+                own, shared = self._data_listeners(peer)
+            if reading or not (own or shared):
+                self._receive(Record(MESSAGE, 0, seq, number, 0, 0, data))
+                continue
+            for callback in own:
+                self._call(callback, (data,))
+            for callback in shared:
+                try:
+                    result = callback(data, peer)
+                except Exception as failure:
+                    self._failed(callback, failure)
+                else:
+                    if result is not None:
+                        self._returned(result)
+
+    def _data_listeners(self, peer: Peer | None) -> tuple[tuple[Listener, ...], tuple[Listener, ...]]:
+        """The listeners for the bytes of this peer and of all, if there are no others to think of; else none."""
+        if peer is None or self._brief or peer._brief or "message" in self._calls:
+            return (), ()
+        return peer._calls.get("data", ()), self._calls.get("data", ())
+
     def _receive(self, record: Record) -> None:
-        """A message, to those who want it: this runs for each one, so nothing is made that nobody asks for.
+        """A message, to those who want it.
 
         Those who iterate get it. When nobody does and no listener takes it, it is kept for the loop that will come.
         """
@@ -463,15 +496,23 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
 
     def _call(self, callback: Listener, arguments: tuple[object, ...]) -> None:
         """A listener that raises is reported to the loop and stops nothing; one that is async becomes a task."""
-        assert self._loop is not None
         try:
             result = callback(*arguments)
-            if result is not None and inspect.iscoroutine(result):
-                self._spawn(result)
         except Exception as failure:
-            self._loop.call_exception_handler(
-                {"message": f"a listener of {self!r} failed", "exception": failure, "callback": callback}
-            )
+            self._failed(callback, failure)
+        else:
+            if result is not None:
+                self._returned(result)
+
+    def _returned(self, result: object) -> None:
+        if inspect.iscoroutine(result):
+            self._spawn(result)
+
+    def _failed(self, callback: Listener, failure: Exception) -> None:
+        assert self._loop is not None
+        self._loop.call_exception_handler(
+            {"message": f"a listener of {self!r} failed", "exception": failure, "callback": callback}
+        )
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         assert self._loop is not None

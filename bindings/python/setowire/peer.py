@@ -46,6 +46,7 @@ class PeerBase(Emitter):
         self._native = native
         #: The library's number for this connection; never used again for another.
         self.number: int = description["peer"]
+        self._send_one = native.sender(self.number)
         self.connected = True
         #: Why it left, in words, once it has.
         self.reason: str | None = None
@@ -140,7 +141,7 @@ class PeerBase(Emitter):
         to this peer raises `MessageTooLargeError`.
         """
         try:
-            return self._native.send(self.number, data, 0)
+            return self._send_one(data)
         except (PeerClosedError, ClosedError):
             return False
 

@@ -28,7 +28,7 @@ from . import events
 from ._core import SwarmBase, check_roles, connected_peer, key_bytes, outcome, topic_bytes, topic_name
 from ._emitter import Listener
 from ._handle import Data, NativeSwarm, seconds
-from ._records import Record
+from ._records import Record, records
 from ._sync_stream import Stream
 from .errors import (
     CLOSED,
@@ -262,12 +262,12 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
             self._changed.release()
             try:
                 # The library is asked first: it knows whether the swarm may be used in this process.
-                records = self._native.drain()
-                if not records and timeout != 0.0 and self._wait(timeout):
-                    records = self._native.drain()
+                batches = self._native.drain()
+                if not batches and timeout != 0.0 and self._wait(timeout):
+                    batches = self._native.drain()
             finally:
                 self._changed.acquire()
-            for record in records:
+            for record in records(batches):
                 event = self._take(record)
                 if event is not None:
                     self._keep(event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -106,6 +106,9 @@ class FakeNative:
         if not self.full:
             self.calls.append(("send", peer, data, tag))
         return not self.full
+
+    def sender(self, peer: int) -> Callable[[bytes], bool]:
+        return lambda data: self.send(peer, data, 0)
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         return [call for call in self.calls if call[0] == name]

@@ -34,7 +34,7 @@ def broadcast(author: bytes, data: bytes) -> bytes:
 
 
 def parse(raw: bytes) -> list[_records.Record]:
-    return _records.parse(raw)
+    return _records.records(_records.parse(raw))
 
 
 def test_header_is_forty_bytes_without_padding() -> None:
