@@ -36,8 +36,10 @@ from .errors import (
     NOT_FOUND,
     TOO_SMALL,
     WOULD_BLOCK,
+    ClosedError,
     InternalError,
     InvalidArgumentError,
+    PeerClosedError,
     peer_error,
 )
 
@@ -171,24 +173,27 @@ class NativeSwarm:
             raise peer_error(code, last_error_text())
         return True
 
-    def sender(self, peer: int) -> Callable[[Data], bool]:
-        """`send` without a tag to one peer, for many messages: most of a call is the conversion of its arguments, so they
-        are made once, those for the length of small messages for all."""
-        call, lengths, send = fast_send(), _LENGTHS, self.send
+    def writer(self, peer: int) -> Callable[[Data], bool]:
+        """`PeerBase.write` of one peer. It runs for many messages, and most of a call is the conversion of its arguments:
+        they are made once, those for the length of small messages for all."""
+        call, lengths, small, send = fast_send(), _LENGTHS, SMALL, self.send
         swarm, number = ctypes.c_void_p.from_param(self._swarm), ctypes.c_uint64.from_param(peer)
         no_tag = ctypes.c_uint64.from_param(0)
 
-        def send_one(data: Data) -> bool:
-            if type(data) is bytes and len(data) < SMALL:
-                code = call(swarm, number, data, lengths[len(data)], no_tag)
+        def write(data: Data) -> bool:
+            if type(data) is bytes and (length := len(data)) < small:
+                code = call(swarm, number, data, lengths[length], no_tag)
                 if code == 0:
                     return True
                 if code == WOULD_BLOCK:
                     return False
-                raise peer_error(code, last_error_text())
-            return send(peer, data, 0)
+            # Again, for another kind of data, or to tell why it failed.
+            try:
+                return send(peer, data, 0)
+            except (PeerClosedError, ClosedError):
+                return False
 
-        return send_one
+        return write
 
     def send_datagram(self, peer: int, data: Data) -> bool:
         """As `send`, without a tag."""

@@ -107,7 +107,7 @@ class FakeNative:
             self.calls.append(("send", peer, data, tag))
         return not self.full
 
-    def sender(self, peer: int) -> Callable[[bytes], bool]:
+    def writer(self, peer: int) -> Callable[[bytes], bool]:
         return lambda data: self.send(peer, data, 0)
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
