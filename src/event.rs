@@ -8,7 +8,7 @@
 
 use crate::crypto::tls::Suite;
 use crate::error::Code;
-use crate::node::{Broadcast, Candidate, Event, KnownPeer, PeerInfo, StreamChange, TopicId, Whom};
+use crate::node::{Candidate, Event, KnownPeer, PeerInfo, StreamChange, Whom};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -65,7 +65,7 @@ pub struct Record {
     /// 0, or the number of an error code.
     pub code: i32,
     /// The key that signed a broadcast; none: nobody did, or it is no broadcast.
-    pub author: Option<[u8; 32]>,
+    pub author: Option<Box<[u8; 32]>>,
     pub data: Bytes,
 }
 
@@ -98,7 +98,7 @@ impl Record {
         header[36..].copy_from_slice(&(self.data.len() as u32).to_le_bytes());
         write(&header);
         if self.is_broadcast() {
-            write(&self.author.unwrap_or_default());
+            write(self.author.as_deref().unwrap_or(&[0; 32]));
         }
         write(&self.data);
         write(&[0; 7][..len.saturating_sub(self.head_len() + self.data.len()).min(7)]);
@@ -119,8 +119,9 @@ impl From<Event> for Record {
             Event::Message { peer, data, clear, broadcast } => {
                 let flags = if clear { MESSAGE_CLEAR } else { 0 };
                 let flags = flags | if broadcast.is_some() { MESSAGE_BROADCAST } else { 0 };
-                let Broadcast { topic, author } = broadcast.unwrap_or(Broadcast { topic: TopicId(0), author: None });
-                Record { flags, data, tag: topic.0, author, ..about(kind::MESSAGE, peer.0) }
+                let tag = broadcast.as_ref().map_or(0, |broadcast| broadcast.topic.0);
+                let author = broadcast.and_then(|broadcast| broadcast.author).map(Box::new);
+                Record { flags, data, tag, author, ..about(kind::MESSAGE, peer.0) }
             }
             Event::Writable { peer } => about(kind::WRITABLE, peer.0),
             Event::Datagram { peer, data } => Record { data, ..about(kind::DATAGRAM, peer.0) },
@@ -285,7 +286,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::{Family, OpId, PeerId, Session, Source, StreamId};
+    use crate::node::{Broadcast, Family, OpId, PeerId, Session, Source, StreamId, TopicId};
 
     fn info() -> PeerInfo {
         PeerInfo {
@@ -372,7 +373,7 @@ mod tests {
     #[test]
     fn the_author_of_a_broadcast_stands_before_its_data() {
         let broadcast = |author| {
-            let broadcast = Some(Broadcast { topic: TopicId(9), author });
+            let broadcast = Some(Box::new(Broadcast { topic: TopicId(9), author }));
             let event = Event::Message { peer: PeerId(7), data: b"hi"[..].into(), clear: false, broadcast };
             let mut bytes = Vec::new();
             Record { seq: 2, ..Record::from(event) }.encode(&mut |piece| bytes.extend_from_slice(piece));

@@ -368,7 +368,7 @@ pub enum Event {
     Update(Box<PeerInfo>),
     /// A message. `clear`: it came unencrypted and anyone may have written it. `broadcast`: it was sent to a topic,
     /// and `peer` is the neighbour that passed it on.
-    Message { peer: PeerId, data: Bytes, clear: bool, broadcast: Option<Broadcast> },
+    Message { peer: PeerId, data: Bytes, clear: bool, broadcast: Option<Box<Broadcast>> },
     /// A datagram of a peer.
     Datagram { peer: PeerId, data: Bytes },
     /// Something happened to a stream.

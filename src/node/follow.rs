@@ -57,7 +57,7 @@ impl Node {
                 SessionEvent::Mesh { peer, frame } => self.mesh_frame(now, peer, frame),
                 SessionEvent::MeshRoom { peer } => self.mesh_room(now, peer),
                 SessionEvent::Message { peer, data, clear, forward } => self.message(now, peer, data, clear, forward),
-                SessionEvent::Hinted { peer, hint } => self.hinted(now, peer, hint),
+                SessionEvent::Hinted { peer, hint } => self.hinted(now, peer, *hint),
                 SessionEvent::Sent { tag: 0, .. } => {}
                 SessionEvent::Sent { tag, failure } => {
                     let (code, detail) = failure.map_or((None, String::new()), |(code, detail)| (Some(code), detail));

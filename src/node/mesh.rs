@@ -279,7 +279,7 @@ impl Node {
         }
         self.session.stats.messages_received += 1;
         let broadcast = Some(Broadcast { topic: id, author: (!bridged).then_some(author) });
-        self.event(Event::Message { peer: from, data: payload, clear: false, broadcast });
+        self.event(Event::Message { peer: from, data: payload, clear: false, broadcast: broadcast.map(Box::new) });
     }
 
     /// Nobody carried it before us.

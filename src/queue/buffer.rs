@@ -142,6 +142,41 @@ impl EventBuffer {
         Some(record)
     }
 
+    /// Takes the record that `peek` just gave.
+    pub fn pop_front(&mut self) -> Option<Record> {
+        let record = self.records.pop_front()?;
+        self.first = self.first.saturating_add(1);
+        match record.kind {
+            kind::CONNECTION | kind::DISCONNECTION => self.connections = self.connections.saturating_sub(1),
+            kind::OP_DONE => self.completions = self.completions.saturating_sub(1),
+            kind::MESSAGE | kind::DATAGRAM => {
+                self.messages = self.messages.saturating_sub(1);
+                let bytes = record.data.len().saturating_add(RECORD_HEADER);
+                self.message_bytes = self.message_bytes.saturating_sub(bytes);
+                if self.hungry && self.is_half_free() {
+                    self.hungry = false;
+                    self.bell.iter().for_each(|bell| bell());
+                }
+            }
+            other if is_notice(other) => self.notices = self.notices.saturating_sub(1),
+            kind::LOST => self.lost = 0,
+            kind::CLOSED => self.finished = true,
+            _ => {}
+        }
+        if is_state(record.kind) {
+            self.states.remove(&(record.kind, record.subject));
+        }
+        if self.records.is_empty() {
+            self.set_signal();
+        }
+        Some(record)
+    }
+
+    /// Records that wait.
+    pub fn waiting(&self) -> usize {
+        self.records.len()
+    }
+
     /// Drops what can no longer be answered: all but life-cycle, completions and the peers to keep.
     pub fn discard_messages(&mut self) {
         let keep = [kind::CONNECTION, kind::DISCONNECTION, kind::OP_DONE, kind::PEERS, kind::CLOSED];
@@ -296,32 +331,7 @@ impl Buffer for EventBuffer {
 
     fn pop(&mut self) -> Option<Record> {
         self.peek()?;
-        let record = self.records.pop_front()?;
-        self.first = self.first.saturating_add(1);
-        match record.kind {
-            kind::CONNECTION | kind::DISCONNECTION => self.connections = self.connections.saturating_sub(1),
-            kind::OP_DONE => self.completions = self.completions.saturating_sub(1),
-            kind::MESSAGE | kind::DATAGRAM => {
-                self.messages = self.messages.saturating_sub(1);
-                let bytes = record.data.len().saturating_add(RECORD_HEADER);
-                self.message_bytes = self.message_bytes.saturating_sub(bytes);
-                if self.hungry && self.is_half_free() {
-                    self.hungry = false;
-                    self.bell.iter().for_each(|bell| bell());
-                }
-            }
-            other if is_notice(other) => self.notices = self.notices.saturating_sub(1),
-            kind::LOST => self.lost = 0,
-            kind::CLOSED => self.finished = true,
-            _ => {}
-        }
-        if is_state(record.kind) {
-            self.states.remove(&(record.kind, record.subject));
-        }
-        if self.records.is_empty() {
-            self.set_signal();
-        }
-        Some(record)
+        self.pop_front()
     }
 
     fn is_empty(&self) -> bool {

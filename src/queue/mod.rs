@@ -19,7 +19,7 @@ mod tests;
 
 use crate::config::EventMask;
 use crate::error::{Code, Error, Result};
-use crate::event::{Record, kind};
+use crate::event::{RECORD_HEADER, Record, kind};
 use crate::node::{Event, OpId};
 use crate::runtime::thread;
 use buffer::{Bell, EventBuffer};
@@ -147,12 +147,14 @@ impl EventQueue {
         let mut drained = Drained::default();
         let mut records = Vec::new();
         self.events.with(|buffer| {
+            // Room for all at once: to grow would move each several times.
+            records.reserve_exact(buffer.waiting().min(cap / RECORD_HEADER));
             while let Some(needed) = buffer.peek().map(Record::encoded_len) {
                 if needed > cap.saturating_sub(drained.bytes) {
                     drained.needed = needed;
                     break;
                 }
-                records.extend(buffer.pop());
+                records.extend(buffer.pop_front());
                 drained.bytes += needed;
             }
         });

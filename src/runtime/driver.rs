@@ -170,6 +170,7 @@ impl Driver {
         let changed = accepting != self.accepting;
         self.accepting = accepting;
         let (answers, outputs, transmits) = (&mut self.answers, &mut self.outputs, &mut self.transmits);
+        let events = &mut self.events;
         let shared = &self.shared;
         let room = shared.queue.room();
         let result = shared.with_node(|node, now| {
@@ -184,9 +185,19 @@ impl Driver {
             if node.poll_deadline().is_some_and(|deadline| deadline <= now.mono) {
                 node.handle_timeout(now);
             }
-            outputs.extend(iter::from_fn(|| node.poll_output(now)).take(limits::OUTPUT_BATCH));
+            let mut taken = 0usize;
+            while taken < limits::OUTPUT_BATCH
+                && let Some(output) = node.poll_output(now)
+            {
+                taken = taken.saturating_add(1);
+                match output {
+                    // Nearly all are events; each move of one counts.
+                    Output::Event(event) => events.push(event),
+                    other => outputs.push(other),
+                }
+            }
             transmits.extend(iter::from_fn(|| node.poll_transmit(now, false)).take(limits::OUTPUT_BATCH));
-            (outputs.len().max(transmits.len()) >= limits::OUTPUT_BATCH, node.is_held_back())
+            (taken.max(transmits.len()) >= limits::OUTPUT_BATCH, node.is_held_back())
         });
         // A failed swarm has no more; the turn ends it.
         let (more, held_back) = result.unwrap_or((false, false));
@@ -196,13 +207,10 @@ impl Driver {
 
     /// Carries out what the node wanted. Returns whether it said its last word.
     fn carry_out(&mut self) -> bool {
-        let mut closed = false;
+        let closed = self.events.iter().any(|event| matches!(event, Event::Closed { .. }));
         for output in self.outputs.drain(..) {
             match output {
-                Output::Event(event) => {
-                    closed |= matches!(event, Event::Closed { .. });
-                    self.events.push(event);
-                }
+                Output::Event(event) => self.events.push(event),
                 // No such source is switched on: the node has not asked for one.
                 Output::Round { .. } | Output::CancelRound { .. } | Output::Unannounce { .. } => {}
                 Output::Resolve { query, host, port } => self.resolver.start(query, host, port),

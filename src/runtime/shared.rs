@@ -61,13 +61,18 @@ impl Shared {
 
     /// Calls the node under its lock. A panic inside marks the swarm as failed before the lock is released.
     pub fn with_node<T>(&self, call: impl FnOnce(&mut Node, Now) -> T) -> Result<T> {
+        // Read under the lock: the node's time never steps back.
+        self.with_node_only(|node| call(node, self.clock.now()))
+    }
+
+    /// The same for a call that needs no time: to read it costs as much as to take a small message.
+    fn with_node_only<T>(&self, call: impl FnOnce(&mut Node) -> T) -> Result<T> {
         let mut node = self.node.lock();
         if self.failed() {
             return Err(Error::new(Code::Closed, "the swarm was ended by an internal error"));
         }
         let mut mark = FailOnDrop { shared: self, armed: true };
-        // Read under the lock: the node's time never steps back.
-        let result = call(&mut node, self.clock.now());
+        let result = call(&mut node);
         mark.armed = false;
         Ok(result)
     }
@@ -77,6 +82,16 @@ impl Shared {
         let result = self.with_node(|node, now| {
             self.changed.store(true, Ordering::Relaxed);
             call(node, now)
+        });
+        self.ring();
+        result
+    }
+
+    /// The same for a call that needs no time.
+    pub fn change_only<T>(&self, call: impl FnOnce(&mut Node) -> T) -> Result<T> {
+        let result = self.with_node_only(|node| {
+            self.changed.store(true, Ordering::Relaxed);
+            call(node)
         });
         self.ring();
         result

@@ -94,7 +94,13 @@ impl Swarm {
     /// Queues a message to one peer. `tag` other than 0: its completion comes as an event with this tag. What is lent is
     /// copied under the node's lock.
     pub fn send<'a>(&self, peer: PeerId, data: impl Into<Cow<'a, [u8]>>, tag: u64) -> Result<()> {
+        let data = data.into();
         if tag == 0 {
+            if let Cow::Borrowed(data) = &data
+                && let Some(result) = self.shared.change_only(|node| node.send_modern(peer, data, tag))?
+            {
+                return result;
+            }
             return self.change(|node, now| node.send(now, peer, data, tag))?;
         }
         let queue = &self.shared.queue;

@@ -149,7 +149,7 @@ pub enum SessionEvent {
     /// A peer told of another.
     Hinted {
         peer: PeerId,
-        hint: Hint,
+        hint: Box<Hint>,
     },
     /// A message with this tag left, or cannot.
     Sent {

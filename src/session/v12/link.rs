@@ -327,7 +327,7 @@ impl Link {
     pub fn gossip(&mut self, env: &mut Env<'_>, gossip: crate::wire::json::Gossip) {
         if let Some(addr) = gossip.address {
             let hint = crate::discovery::Hint { addr, id: gossip.id, key: None, source: Source::Pex, topic: None };
-            env.out.events.push_back(SessionEvent::Hinted { peer: self.id, hint });
+            env.out.events.push_back(SessionEvent::Hinted { peer: self.id, hint: Box::new(hint) });
         }
     }
 

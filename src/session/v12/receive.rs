@@ -395,7 +395,7 @@ impl V12 {
     fn told(&mut self, env: &mut Env<'_>, peer: PeerId, addr: SocketAddr, id: Option<[u8; 8]>) {
         if self.links.get(&peer).is_some_and(|link| link.confirmed) {
             let hint = Hint { addr, id, key: None, source: Source::Pex, topic: None };
-            env.out.events.push_back(SessionEvent::Hinted { peer, hint });
+            env.out.events.push_back(SessionEvent::Hinted { peer, hint: Box::new(hint) });
         }
     }
 
