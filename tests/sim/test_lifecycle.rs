@@ -6,6 +6,18 @@ use crate::network::{NodeId, Place};
 use crate::pair::*;
 use crate::world::World;
 use setowire::Config;
+use setowire::node::Via;
+
+/// The first probes for larger packets cost more than a tenth of a connect.
+#[test]
+fn a_session_looks_for_larger_packets_when_it_has_lasted() {
+    let mut world = two_of_ours(171, Place::v4_only);
+    world.tap = Some(Vec::new());
+    let large = |w: &World| w.tap.iter().flatten().any(|packet| packet.via == Via::Main && packet.bytes.len() > 1_200);
+    connected(&mut world, S * 10);
+    assert!(!large(&world), "before anybody had use for them");
+    world.expect("larger packets", S * 60, |w| large(w));
+}
 
 #[test]
 fn we_leave_and_they_notice() {

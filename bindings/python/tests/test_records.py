@@ -97,6 +97,31 @@ def test_unknown_kinds_and_longer_records_are_skipped_by_their_length() -> None:
     assert [one.data for one in parse(raw)] == [b"a", b"b"]
 
 
+def test_messages_in_a_row_come_in_one_run_whatever_their_sizes() -> None:
+    sizes = [100, 100, 100, 0, 7, 8, 100, 100, 1, 2, 3]
+    raw = b"".join(
+        record(_records.MESSAGE, bytes([n]) * size, seq=n, subject=n % 3) for n, size in enumerate(sizes, start=1)
+    )
+    (run,) = _records.parse(memoryview(raw))
+    assert isinstance(run, list) and not isinstance(run, _records.Record)
+    expected = [(n, n % 3, bytes([n]) * size) for n, size in enumerate(sizes, start=1)]
+    assert [(seq, number, data) for _, _, seq, number, _, data in run] == expected
+    assert [(one.seq, one.subject, one.data) for one in parse(raw)] == expected
+
+
+def test_what_comes_between_messages_keeps_its_place() -> None:
+    def message(n: int, flags: int = 0) -> bytes:
+        return record(_records.MESSAGE, b"x" * 64, seq=n, subject=7, flags=flags)
+
+    between = [record(_records.WRITABLE, seq=3, subject=7), message(4, _records.MESSAGE_CLEAR)]
+    raw = b"".join([message(1), message(2), *between, message(5), record(40, b"?" * 64, seq=6), message(7)])
+    batches = _records.parse(raw)
+    assert [isinstance(batch, list) for batch in batches] == [True, False, False, True, True]
+    assert [one.seq for one in parse(raw)] == [1, 2, 3, 4, 5, 7]
+    with pytest.raises(InternalError, match="disagree"):
+        parse(raw[:-8])
+
+
 @pytest.mark.parametrize("author", [bytes(range(32)), bytes(32)], ids=["signed", "not signed"])
 def test_the_author_of_a_broadcast_stands_before_its_data(author: bytes) -> None:
     (one,) = parse(broadcast(author, b"hi"))

@@ -18,6 +18,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 mod lan;
+mod readiness;
 mod watch;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -195,7 +196,7 @@ fn a_blocked_socket_keeps_a_bounded_number_and_counts_the_rest() {
     run(async {
         let (mut a, _, io) = socket(Ipv4Addr::LOCALHOST.into());
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        // The event loop has not run yet: to the socket that is the same as a full send buffer.
+        // Nothing is sent before `flush`: to what is queued that is the same as a full send buffer.
         for _ in 0..limits::SEND_QUEUE_DATAGRAMS + 3 {
             a.queue(single(to, vec![1]));
         }
