@@ -54,6 +54,9 @@ pub const DIAL_TRIES: u32 = 6;
 pub const DIAL_PROBES: u32 = 5;
 /// How long a PROBE is waited for before the first HELLO: a round trip across an ocean and back.
 pub const DIAL_GRACE: Duration = Duration::from_millis(150);
+/// How long the proof of a legacy id waits, unless a v12 session is to go on with the modern one or theirs comes before. Its
+/// key agreement takes a tenth of the time of both sides for a connect (measured), and nobody waits for it.
+pub const LEGACY_PROOF_DELAY: Duration = Duration::from_millis(10);
 /// Of two v12 peers of our own kind one begins the change to the modern session; the other waits so long for it.
 pub const UPGRADE_WAIT: Duration = Duration::from_secs(2);
 /// A v12 session that a modern one goes on with still takes in what is on its way, for so long.

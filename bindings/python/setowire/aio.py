@@ -291,7 +291,9 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
     def _receive_run(self, run: list[Plain]) -> None:
         """Messages in a row. This runs for each one, so what is the same for all of a peer is looked up once."""
         peer: Peer | None = None
-        known, changes, own, shared = 0, -1, (), ()
+        own: tuple[Listener, ...] = ()
+        shared: tuple[Listener, ...] = ()
+        known, changes = 0, -1
         reading = self._reading
         for _, _, seq, number, _, data in run:
             if number != known or Emitter.changes != changes:

@@ -47,7 +47,7 @@ class PeerBase(Emitter):
         #: The library's number for this connection; never used again for another.
         self.number: int = description["peer"]
         # In the place of the method: a call less for each message.
-        self.write = native.writer(self.number)  # type: ignore[method-assign]
+        setattr(self, "write", native.writer(self.number))
         self.connected = True
         #: Why it left, in words, once it has.
         self.reason: str | None = None

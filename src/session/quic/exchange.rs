@@ -12,6 +12,7 @@ use super::close::{Close, Reason};
 use crate::bucket::Bucket;
 use crate::config::limits::{
     ADDRS_TOLD, CONTROL_BURST_BYTES, CONTROL_BYTES_PER_SECOND, CONTROL_SEND_BYTES, CONTROL_TOPICS_COST,
+    LEGACY_PROOF_DELAY,
 };
 use crate::crypto::identity::{LegacyId, V12Keys, legacy_id};
 use crate::crypto::legacy::LegacySecret;
@@ -21,7 +22,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Fewest tags in a TOPICS, so that few topics look like none.
@@ -108,6 +109,8 @@ pub struct Exchange {
     /// The v12 key that the peer named, and what ours shares with it until it proved to hold it.
     legacy_theirs: Option<[u8; 32]>,
     legacy_secret: Option<LegacySecret>,
+    /// When that is made, which costs more than the whole rest of the exchange.
+    legacy_due: Option<Instant>,
     legacy_proven: Option<LegacyId>,
 }
 
@@ -136,6 +139,7 @@ impl Exchange {
             legacy_sent: false,
             legacy_theirs: None,
             legacy_secret: None,
+            legacy_due: None,
             legacy_proven: None,
         }
     }
@@ -287,7 +291,7 @@ impl Exchange {
                 Ok(())
             }
             (Control::Legacy(key), _) => self.legacy(&key, lent),
-            (Control::LegacyProof(mac), _) => self.legacy_proof(&mac, told),
+            (Control::LegacyProof(mac), _) => self.legacy_proof(&mac, lent, told),
             (Control::Unknown { .. }, _) => Ok(()),
         }
     }
@@ -389,8 +393,9 @@ impl Exchange {
         }
     }
 
-    /// Shows the topics again, or asks for theirs, if something changed and nothing is on its way.
+    /// Proves the legacy id when that is due. Shows the topics again, or asks for theirs, if something changed and nothing is on its way.
     pub fn refresh(&mut self, lent: &mut Lent<'_>) -> Result<(), Reason> {
+        self.agree_legacy(lent)?;
         if !self.stale || self.theirs.is_none() || self.showing.is_some() || self.held {
             return Ok(());
         }
@@ -449,11 +454,27 @@ impl Exchange {
         if self.legacy_theirs.replace(*key).is_some() {
             return Err(Reason::protocol("a second LEGACY"));
         }
-        let secret = LegacySecret::new(lent.v12, key)
+        let wait = if self.continues() { Duration::ZERO } else { LEGACY_PROOF_DELAY };
+        self.legacy_due = Some(lent.now + wait);
+        self.agree_legacy(lent)
+    }
+
+    /// Makes what the two v12 keys share when it is due, and what follows from it.
+    fn agree_legacy(&mut self, lent: &Lent<'_>) -> Result<(), Reason> {
+        let Some(theirs) = self.legacy_theirs.filter(|_| self.legacy_due.is_some_and(|due| due <= lent.now)) else {
+            return Ok(());
+        };
+        self.legacy_due = None;
+        let secret = LegacySecret::new(lent.v12, &theirs)
             .ok_or_else(|| Reason::new(Close::BadProof, "LEGACY names a key of low order"))?;
         self.legacy_secret = Some(secret);
         self.prove_legacy();
         Ok(())
+    }
+
+    /// When `refresh` is to be called, if nothing else happens before.
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        self.legacy_due
     }
 
     /// Proves that we hold our v12 key, when both sides have named theirs.
@@ -462,7 +483,10 @@ impl Exchange {
         control::encode_legacy_proof(&secret.proof(self.role, &self.bindings.legacy), &mut self.send);
     }
 
-    fn legacy_proof(&mut self, mac: &[u8; 32], told: &mut Vec<Told>) -> Result<(), Reason> {
+    fn legacy_proof(&mut self, mac: &[u8; 32], lent: &Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+        // Theirs does not wait.
+        self.legacy_due = self.legacy_due.map(|due| due.min(lent.now));
+        self.agree_legacy(lent)?;
         let (Some(theirs), Some(secret), true) = (self.legacy_theirs, &self.legacy_secret, self.legacy_sent) else {
             return Err(Reason::protocol("LEGACY_PROOF without LEGACY"));
         };

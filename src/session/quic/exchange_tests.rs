@@ -2,7 +2,7 @@
 
 use super::close::Close;
 use super::exchange::{Bindings, Exchange, Joined, Lent, Own, Told, TopicNo, Topics};
-use crate::config::limits::{CONTROL_BURST_BYTES, CONTROL_BYTES_PER_SECOND, CONTROL_TOPICS_COST};
+use crate::config::limits::{CONTROL_BURST_BYTES, CONTROL_BYTES_PER_SECOND, CONTROL_TOPICS_COST, LEGACY_PROOF_DELAY};
 use crate::crypto::identity::{V12Keys, legacy_id};
 use crate::crypto::legacy::LegacySecret;
 use crate::crypto::topic::{Role, TopicKey};
@@ -88,6 +88,13 @@ impl Side {
     fn said(&mut self) -> Vec<u8> {
         std::mem::take(self.exchange.output())
     }
+
+    /// The same when what waits with its proof has waited.
+    fn said_later(&mut self) -> Vec<u8> {
+        self.now += LEGACY_PROOF_DELAY;
+        self.call(|exchange, lent| exchange.refresh(lent)).expect("the key is in order");
+        self.said()
+    }
 }
 
 /// The frames in these bytes.
@@ -119,7 +126,7 @@ fn hello(explicit: bool) -> Vec<u8> {
 /// Both ends of one connection, until nobody has anything to say.
 fn meet(a: &mut Side, b: &mut Side) -> Result<(), Close> {
     loop {
-        let (from_a, from_b) = (a.said(), b.said());
+        let (from_a, from_b) = (a.said_later(), b.said_later());
         if from_a.is_empty() && from_b.is_empty() {
             return Ok(());
         }

@@ -374,6 +374,7 @@ impl Link {
         if self.stage != Stage::Ended {
             at = earlier(at, self.control_pause);
             at = earlier(at, self.life_by);
+            at = earlier(at, self.exchange.as_ref().and_then(Exchange::poll_deadline));
             at = earlier(at, self.paths.as_ref().and_then(Paths::poll_deadline));
             at = earlier(at, self.flow.as_ref().and_then(Flow::poll_deadline));
         }
