@@ -227,7 +227,10 @@ fn a_key_of_low_order_is_no_legacy_key() {
     let mut b = Side::new(Role::Acceptor, 1, &[private(1)], true);
     let mut said = [&hello(true)[..], &TOPICS].concat();
     control::encode_legacy(&[0; 32], &mut said);
-    assert_eq!(b.hear(&said), Err(Close::BadProof));
+    assert_eq!(b.hear(&said), Ok(()), "nobody waits for its proof");
+    b.now += LEGACY_PROOF_DELAY;
+    let refused = b.call(|exchange, lent| exchange.refresh(lent)).expect_err("a key that proves nothing");
+    assert_eq!(refused.close, Close::BadProof);
 }
 
 /// How much is computed at once, and in each second after that.
