@@ -232,6 +232,9 @@ pub const PATH_ADDRS: usize = ADDRS_TOLD;
 pub const PATH_SEEN: usize = 4;
 /// Of these, so many per peer are taken in per second; each then gets `PATH_SEEN_TRIES` challenges.
 pub const PATH_SEEN_PER_SECOND: u32 = 10;
+/// One that sends too little to pay for a challenge, which is as long as two of QUIC's smallest packets, is forgotten after
+/// this: QUIC repeats what is not acknowledged several times in it.
+pub const PATH_SEEN_LIFE: Duration = Duration::from_secs(10);
 /// While an address sends that is not in use, datagrams or probes, it and the one in use are asked in this period for either.
 pub const PATH_CONTEST_PERIOD: Duration = Duration::from_secs(1);
 /// Named addresses taken in, or tried anew, at once and per second: two whole lists, then one address a second. A peer

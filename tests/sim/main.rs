@@ -22,6 +22,7 @@ mod test_bed;
 mod test_bridge;
 mod test_discovery;
 mod test_downgrade;
+mod test_false_address;
 mod test_hostile;
 mod test_lifecycle;
 mod test_mesh;

@@ -4,8 +4,8 @@
 //! what QUIC says of progress, changes of our own addresses, the time. Out: the address that
 //! data goes to, probes to send, [`PathEvent`]s, the next deadline. Invariants: data goes only to an address
 //! that answered a fresh challenge of ours (the handshake counts as one); what can be copied, forged or sent
-//! again causes challenges, bounded, and never moves data; a challenge costs its sender as many bytes as
-//! we answer; challenges to addresses that never answered pass the dial budget; memory is bounded.
+//! again causes challenges, bounded, and never moves data; an address from which something merely came gets no more bytes
+//! than came from it; challenges to addresses that never answered pass the dial budget; memory is bounded.
 //!
 //! The connection is *doubted* when what it sends is not acknowledged, when our addresses change, or when the address in use does
 //! not answer. Then all addresses are asked until one answers (a *search*). A datagram from an address that is not in use
@@ -183,9 +183,9 @@ impl Paths {
     }
 
     /// A QUIC datagram with a connection id of ours came from there; anybody may have sent it.
-    pub fn datagram_from(&mut self, addr: SocketAddr, now: Instant) {
+    pub fn datagram_from(&mut self, addr: SocketAddr, bytes: usize, now: Instant) {
         self.here = addr == self.current.at;
-        self.contest(addr, By::Datagram, now);
+        self.contest(addr, By::Datagram, bytes, now);
     }
 
     /// QUIC took in a packet that is authentic; the last `datagram_from` told where from. What comes from elsewhere says
@@ -233,8 +233,15 @@ impl Paths {
             // A recorded challenge can be sent again at any rate, from anywhere.
             Step::Challenge if !self.answers.take(1, now) => {}
             Step::Challenge => {
-                out.datagrams.push((from, self.prober.answer(probe).to_vec()));
-                self.contest(from, By::Probe, now);
+                self.contest(from, By::Probe, SESSION_PROBE_BYTES, now);
+                match self.others.iter_mut().find(|path| path.at == from) {
+                    // One probe came, one may go: ours, which proves the address. Who is behind it answers, and then gets his answer.
+                    Some(path) if !path.affords(2) => path.owed = Some(*probe),
+                    path => {
+                        path.into_iter().for_each(Path::spend);
+                        out.datagrams.push((from, self.prober.answer(probe).to_vec()));
+                    }
+                }
             }
             Step::Answer => self.handle_answer(from, probe, now, out),
         }
@@ -350,13 +357,14 @@ impl Paths {
 
     /// Something came from an address; if it is not the one in use, both are asked. A peer that probes its back-ups
     /// does not keep us from noticing when it begins to use one.
-    fn contest(&mut self, addr: SocketAddr, by: By, now: Instant) {
+    fn contest(&mut self, addr: SocketAddr, by: By, bytes: usize, now: Instant) {
         if addr == self.current.at {
             return;
         }
         match self.others.iter_mut().find(|path| path.at == addr) {
             Some(path) => {
                 path.heard = now;
+                path.earn(bytes);
                 let last = &mut path.contested[by as usize];
                 if last.is_some_and(|at| now.saturating_duration_since(at) < PATH_CONTEST_PERIOD) {
                     return;
@@ -373,6 +381,7 @@ impl Paths {
                     return;
                 }
                 self.insert(addr, Proof::Seen, now);
+                self.others.last_mut().into_iter().for_each(|path| path.earn(bytes));
                 self.trim();
             }
         }
@@ -386,11 +395,12 @@ impl Paths {
         let path =
             if is_current { Some(&mut self.current) } else { self.others.iter_mut().find(|path| path.at == from) };
         let was_confirmed = path.as_ref().is_some_and(|path| path.is_confirmed());
-        let Some(answered) = path.and_then(|path| path.answer(probe, now)) else {
+        let Some((answered, owed)) = path.and_then(|path| Some((path.answer(probe, now)?, path.owed.take()))) else {
             // Late, sent again, or from elsewhere than where we asked.
-            return self.contest(from, By::Probe, now);
+            return self.contest(from, By::Probe, SESSION_PROBE_BYTES, now);
         };
         self.prober.answered(&answered.challenge);
+        out.datagrams.extend(owed.map(|probe| (from, self.prober.answer(&probe).to_vec())));
         if !was_confirmed {
             out.events.push(PathEvent::Confirmed(from));
             self.trim();

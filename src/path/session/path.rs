@@ -4,14 +4,16 @@
 //! the time of the next challenge for the place the address has in the connection.
 //! Invariants: an answer counts once, only for a challenge sent to this very address, and
 //! only for `PATH_ANSWER_WAIT`; challenges in flight are bounded; an address that does
-//! not answer is asked less and less, then not at all.
+//! not answer is asked less and less, then not at all; one that was only seen gets no
+//! byte more than came from it.
 
 use super::prober::Challenge;
 use crate::config::limits::{
     PATH_ANSWER_WAIT, PATH_BACKUP_KEPT, PATH_BACKUP_TRIES, PATH_BUSY_PERIOD, PATH_IDLE_PERIOD, PATH_IN_FLIGHT,
-    PATH_NAMED_TRIES, PATH_SEARCH_FAST, PATH_SEARCH_PERIOD, PATH_SEEN_TRIES, PATH_STEPS_MS,
+    PATH_NAMED_TRIES, PATH_SEARCH_FAST, PATH_SEARCH_PERIOD, PATH_SEEN_LIFE, PATH_SEEN_TRIES, PATH_STEPS_MS,
 };
 use crate::wire::v13::SessionProbe;
+use crate::wire::v13::probe::SESSION_PROBE_BYTES;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -22,7 +24,8 @@ const LOSS_SAMPLES: u32 = 16;
 /// What is known of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Proof {
-    /// A datagram came from it. It is forgotten unless it answers.
+    /// A datagram came from it, which anybody may have sent. It gets no more bytes than came, and is forgotten unless it
+    /// answers.
     Seen,
     /// The peer or a source named it.
     Named,
@@ -65,6 +68,10 @@ pub(super) struct Path {
     pub unanswered: u32,
     /// When it was last weighed against the address in use because a probe, or a datagram, came from it.
     pub contested: [Option<Instant>; 2],
+    /// Bytes that came from it and are not spent, while it is only seen.
+    credit: usize,
+    /// The last challenge from it, if nobody paid for the answer yet.
+    pub owed: Option<SessionProbe>,
     since: Instant,
     wanted: Option<Instant>,
     sent: Option<Instant>,
@@ -88,6 +95,8 @@ impl Path {
             asked: None,
             unanswered: 0,
             contested: [None; 2],
+            credit: 0,
+            owed: None,
             since: now,
             wanted: None,
             sent: None,
@@ -100,6 +109,21 @@ impl Path {
 
     pub fn is_confirmed(&self) -> bool {
         self.proof == Proof::Confirmed
+    }
+
+    /// Bytes came from it.
+    pub fn earn(&mut self, bytes: usize) {
+        self.credit = self.credit.saturating_add(bytes);
+    }
+
+    /// Whether so many probes may go there, by what came from it: only an address that is merely seen needs that.
+    pub fn affords(&self, probes: usize) -> bool {
+        self.proof != Proof::Seen || self.credit >= probes * SESSION_PROBE_BYTES
+    }
+
+    /// A probe goes there.
+    pub fn spend(&mut self) {
+        self.credit = self.credit.saturating_sub(SESSION_PROBE_BYTES);
     }
 
     /// Lost share of the last challenges, in thousandths.
@@ -134,6 +158,7 @@ impl Path {
         }
         let [chance, ..] = challenge.nonce;
         self.early = PATH_IDLE_PERIOD * u32::from(chance) / 1_024;
+        self.spend();
         self.in_flight.push_back(InFlight { challenge, at: now });
         (self.sent, self.wanted) = (Some(now), None);
         self.asked.get_or_insert(now);
@@ -202,14 +227,18 @@ impl Path {
         self.is_confirmed() && self.unanswered >= PATH_BACKUP_TRIES && asked
     }
 
-    /// Only seen, and it does not answer.
+    /// Only seen, and it does not answer, or sends too little to be asked.
     pub fn is_stranger(&self, now: Instant) -> bool {
         let over = self.sent.is_some_and(|sent| now >= sent + step(self.unanswered.saturating_sub(1)));
-        self.proof == Proof::Seen && self.unanswered >= PATH_SEEN_TRIES && over && self.wanted.is_none()
+        let silent = self.unanswered >= PATH_SEEN_TRIES && over && self.wanted.is_none();
+        self.proof == Proof::Seen && (silent || !self.affords(1) && now >= self.heard + PATH_SEEN_LIFE)
     }
 
-    /// When the next challenge leaves. `active`: when the connection last moved something.
+    /// When the next challenge leaves, or the address is forgotten. `active`: when the connection last moved something.
     pub fn due(&self, place: Place, active: Instant) -> Option<Instant> {
+        if !self.affords(1) {
+            return Some(self.heard + PATH_SEEN_LIFE);
+        }
         if self.wanted.is_some() {
             return self.wanted;
         }

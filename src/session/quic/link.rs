@@ -152,10 +152,10 @@ impl Link {
         self.conn.handle_event(event);
     }
 
-    /// A datagram under one of its connection ids came from there. It need not be authentic.
-    pub fn heard_from(&mut self, from: SocketAddr, now: Instant) {
+    /// A datagram of this length under one of its connection ids came from there. It need not be authentic.
+    pub fn heard_from(&mut self, from: SocketAddr, bytes: usize, now: Instant) {
         if let Some(paths) = &mut self.paths {
-            paths.datagram_from(from, now);
+            paths.datagram_from(from, bytes, now);
         }
     }
 

@@ -211,7 +211,7 @@ impl Quic {
         if let Some(handle) = self.endpoint.owner(&datagram)
             && let Some(link) = self.link(handle.0)
         {
-            link.heard_from(from, env.now.mono);
+            link.heard_from(from, datagram.len(), env.now.mono);
         }
         let ecn = EcnCodepoint::from_bits(ecn);
         let (links, may) = (&self.links, self.accepting && !env.full && self.parked.is_empty());
