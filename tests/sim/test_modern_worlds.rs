@@ -1,14 +1,20 @@
 //! Random worlds of modern sessions, one after another from a seed.
 //!
-//! `SETOWIRE_SIM_SEEDS=n` runs n worlds, the first 50 of 2 to 12 nodes, the others of 2 to 50;
-//! `SETOWIRE_SIM_SEED=s` runs one with its trace.
+//! `SETOWIRE_SIM_SEEDS=n` runs n worlds, the first 50 of 2 to 12 nodes, the others of 2 to 50, and tells with `--nocapture`
+//! how far it is; `SETOWIRE_SIM_SEED=s` runs one with its trace.
 
 use crate::modern::chaos::Chaos;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const WORLDS: u64 = 50;
 /// Tests that share the worlds, so that they use several cores.
 const SHARES: u64 = 4;
+/// A line tells how far it is after so many worlds.
+const TOLD: u64 = 50;
+
+/// Worlds of all shares that ended, their nodes and their datagrams.
+static DONE: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
 /// One world, start to end; what its applications got.
 fn run(seed: u64) -> [u64; 7] {
@@ -22,6 +28,8 @@ fn run(seed: u64) -> [u64; 7] {
     }
     chaos.heal();
     chaos.baseline();
+    DONE[1].fetch_add(chaos.nodes().len() as u64, Ordering::Relaxed);
+    DONE[2].fetch_add(chaos.world.datagrams, Ordering::Relaxed);
     chaos.counts()
 }
 
@@ -43,8 +51,13 @@ fn share(part: u64) {
                 failed.push(seed);
             }
         }
+        let done = DONE[0].fetch_add(1, Ordering::Relaxed) + 1;
+        if done % TOLD == 0 || done == worlds {
+            let [_, nodes, datagrams] = DONE.each_ref().map(|count| count.load(Ordering::Relaxed));
+            println!("{done} of {worlds} worlds, {nodes} nodes, {datagrams} datagrams");
+        }
     }
-    println!("messages, bytes, unsent tags, datagrams, streams finished, reset, stopped: {sum:?}");
+    println!("share {part}: messages, bytes, unsent tags, datagrams, streams finished, reset, stopped: {sum:?}");
     assert!(failed.is_empty(), "worlds that failed: {failed:?}");
     assert!(worlds < WORLDS || sum.iter().all(|count| *count > 0), "something never happened: {sum:?}");
 }

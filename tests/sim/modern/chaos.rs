@@ -479,10 +479,15 @@ impl Chaos {
     fn settled(&self) -> Result<(), String> {
         for a in self.nodes() {
             let ours = self.world.ours(a);
-            let mut seen = BTreeSet::new();
+            let (mut seen, mut old) = (BTreeSet::new(), BTreeSet::new());
             for info in ours.peers.values() {
                 let b = self.keys[&self.check_info(a, info)];
-                if !seen.insert(b) {
+                let shared = self.share(a, b);
+                // A modern session for private topics alone does not show which v12 id the peer has: a session of the old
+                // wire, begun when they shared a public one, stays beside it. It does not count as the meeting of the two.
+                let private = !shared.is_empty() && shared.iter().all(|name| topic(*name).1.is_some());
+                let beside = private && info.session != Session::Quic;
+                if !(if beside { &mut old } else { &mut seen }).insert(b) {
                     return Err(format!("{a} has two sessions with {b}"));
                 }
                 if !self.world.sees(b, a) {
@@ -490,8 +495,9 @@ impl Chaos {
                 }
                 let names: Names = info.topics.iter().map(|id| self.ids[&(self.life(a), *id)]).collect();
                 // Nobody looks for one over the old wire with whom no topic is shared any more.
-                if names != self.share(a, b) || info.session != Session::Quic && !names.is_empty() {
-                    return Err(format!("{a} shares {names:?} with {b}, not {:?}: {info:?}", self.share(a, b)));
+                let told = if beside { Names::new() } else { shared };
+                if names != told || info.session != Session::Quic && !names.is_empty() {
+                    return Err(format!("{a} shares {names:?} with {b}, not {told:?}: {info:?}"));
                 }
             }
             if let Some(b) = self.nodes().find(|b| *b != a && self.meet(a, *b) && !seen.contains(b)) {
