@@ -301,6 +301,9 @@ pub const QUIC_CIDS_PER_CONNECTION: usize = 16;
 pub const QUIC_FIRST_PACKETS_PER_SECOND: u32 = 20_000;
 /// Handshakes accepted per second from addresses that are proven: each costs 0.3 ms, so this is about a core.
 pub const QUIC_ACCEPTS_PER_SECOND: u32 = 2_500;
+/// Of these, while all places are taken, so many from IP addresses where no peer of ours is: only the handshake tells a peer
+/// that comes back after a crash, and takes the place of its own old session, from a stranger. A hundredth of a core.
+pub const QUIC_RETURNING_PER_SECOND: u32 = 32;
 /// Connections of others that have not proven a topic yet, in all and from one IP address.
 pub const QUIC_PENDING_MAX: usize = 256;
 pub const QUIC_PENDING_PER_IP: usize = 64;

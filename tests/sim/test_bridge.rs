@@ -22,9 +22,9 @@ fn copies(world: &World, node: NodeId, text: &str) -> usize {
 /// What the application of a node was told of the broadcast with this text.
 fn told(world: &World, node: NodeId, text: &str) -> Option<Broadcast> {
     world.ours(node).events.iter().find_map(|(_, event)| match event {
-        Event::Message { data, broadcast, .. } if data == text.as_bytes() => Some(*broadcast),
+        Event::Message { data, broadcast, .. } if data == text.as_bytes() => broadcast.as_deref().copied(),
         _ => None,
-    })?
+    })
 }
 
 fn key(world: &World, node: NodeId) -> [u8; 32] {

@@ -5,8 +5,8 @@ use crate::models::{JS, PY_010, PY_MAIN, Quirks, RUST};
 use crate::network::{NodeId, Place};
 use crate::pair::*;
 use crate::world::World;
-use setowire::Config;
 use setowire::node::Via;
+use setowire::{Code, Config};
 
 /// The first probes for larger packets cost more than a tenth of a connect.
 #[test]
@@ -250,6 +250,55 @@ fn of_two_live_swarms_with_one_seed_the_newer_one_stays() {
     assert!(world.ours(0).peers.is_empty(), "the older one is connected with somebody");
     assert_eq!(key(&world, 0), key(&world, twin));
     talk_with(&mut world, twin, 1);
+}
+
+#[test]
+fn who_comes_back_after_a_crash_takes_its_own_place_in_a_full_swarm() {
+    let legacy_off = Config { legacy: false, ..Config::default() };
+    for (n, back) in ["the same port", "another port", "another address"].into_iter().enumerate() {
+        let mut world = World::new(195 + n as u64, Profile::WIRE);
+        let place = |n: u32| Place::new(n).v4_only();
+        let us = world.add_ours(place(0), &Config { max_peers: 2, ..Config::default() });
+        let (friend, other) = (world.add_ours(place(1), &legacy_off), world.add_ours(place(2), &legacy_off));
+        let key = |w: &World, node: NodeId| w.ours(node).node.info().key;
+        let with = |w: &World, node: NodeId| w.ours(us).peers.values().any(|info| info.key == Some(key(w, node)));
+        world.expect("all places are taken", S * 10, |w| with(w, friend) && with(w, other));
+        let kept = world.ours(us).peers.values().find(|info| info.key == Some(key(&world, other))).expect("it").id;
+        world.run_for(S * 2);
+        let seed = world.identity_seed(friend);
+        world.kill(friend);
+        match n {
+            0 => {}
+            1 => world.net.places[friend].set_port(33_000),
+            _ => world.net.places[friend].interfaces[0].v4 = Some([10, 0, 88, 8].into()),
+        }
+        world.run_for(S);
+        // Strangers ask for the place all the time, and one of them from where the friend was.
+        let strangers =
+            [world.add_ours(place(3), &legacy_off), world.add_ours(Place::beside(&place(1), 999), &legacy_off)];
+        for stranger in strangers {
+            world.dial(stranger, us);
+        }
+        world.run_for(S);
+        for stranger in strangers {
+            let code = |w: &World| w.ours(stranger).done.last().and_then(|done| done.code);
+            world.expect("no place", S * 3, |w| code(w) == Some(Code::Refused));
+            world.dial(stranger, us);
+        }
+        world.start_ours(friend, &legacy_off, seed);
+        world.dial(friend, us);
+        let there = world.net.places[friend].v4();
+        let at = move |w: &World| w.ours(us).peers.values().any(|info| info.address == there && info.confirmed);
+        world.expect(back, S * 3, |w| at(w) && with(w, friend) && w.ours(friend).peers.len() == 1);
+        world.run_for(S * 100);
+        assert!(with(&world, friend) && with(&world, other) && !strangers.iter().any(|node| with(&world, *node)));
+        assert!(world.ours(us).peers.contains_key(&kept), "{back}: somebody else gave way");
+        let ours = world.ours(us).node.stats();
+        assert_eq!((ours.connections, ours.disconnections), (3, 1), "{back}");
+        for stranger in strangers {
+            assert!(world.ours(stranger).peers.values().all(|info| info.key != Some(key(&world, us))));
+        }
+    }
 }
 
 fn talk_with(world: &mut World, a: NodeId, b: NodeId) {

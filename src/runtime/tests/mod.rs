@@ -32,7 +32,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn socket(ip: IpAddr) -> (Socket, SocketAddr, Arc<Io>) {
-    let bound = udp::bind(&[SocketAddr::from((ip, 0))]).unwrap();
+    let bound = udp::bind(&[SocketAddr::from((ip, 0)).into()]).unwrap();
     let std = bound.v4.or(bound.v6).unwrap();
     let address = std.local_addr().unwrap();
     let io = Arc::new(Io::default());

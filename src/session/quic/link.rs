@@ -315,18 +315,20 @@ impl Link {
         }
     }
 
-    /// Takes what happened. What was left by the bounds of the control stream follows at `deadline`.
+    /// Takes what happened. What was left by the bounds of the control stream follows at `deadline`. `has_place`: whether
+    /// who dialled us with this key may go on.
     pub fn work(
         &mut self,
         now: Instant,
         own_key: &[u8; 32],
+        has_place: &dyn Fn(&[u8; 32]) -> bool,
         lent: &mut Lent<'_>,
         endpoint: &mut Endpoint,
         out: &mut Vec<Progress>,
     ) {
         self.conn_timeout(now);
         let mut told = Vec::new();
-        let result = self.events(now, own_key, endpoint, out);
+        let result = self.events(now, own_key, has_place, endpoint, out);
         let result = result.and_then(|()| self.control(now, lent, &mut told));
         for told in told {
             match told {
@@ -396,6 +398,7 @@ impl Link {
         &mut self,
         now: Instant,
         own_key: &[u8; 32],
+        has_place: &dyn Fn(&[u8; 32]) -> bool,
         endpoint: &mut Endpoint,
         out: &mut Vec<Progress>,
     ) -> Result<(), Reason> {
@@ -413,7 +416,7 @@ impl Link {
                     continue;
                 }
                 match event {
-                    Event::Connected => self.connected(now, own_key, out)?,
+                    Event::Connected => self.connected(now, own_key, has_place, out)?,
                     Event::ConnectionLost { reason } => {
                         self.stage = Stage::Ended;
                         out.push(Progress::Ended(Lost::from_error(&reason)));
@@ -439,13 +442,22 @@ impl Link {
     }
 
     /// The handshake is done: the peer holds the key it showed.
-    fn connected(&mut self, now: Instant, own_key: &[u8; 32], out: &mut Vec<Progress>) -> Result<(), Reason> {
+    fn connected(
+        &mut self,
+        now: Instant,
+        own_key: &[u8; 32],
+        has_place: &dyn Fn(&[u8; 32]) -> bool,
+        out: &mut Vec<Progress>,
+    ) -> Result<(), Reason> {
         let peer = tls::peer(&self.conn).ok_or_else(|| Reason::protocol("the peer shows no Ed25519 certificate"))?;
         let key = peer.key;
         self.suite = peer.suite;
         self.key = Some(key);
         if key == *own_key {
             return Err(Reason::new(Close::SelfMet, "the address is our own, or of another swarm with the same seed"));
+        }
+        if self.role == Role::Acceptor && !has_place(&key) {
+            return Err(Reason::new(Close::Refused, "no place: all are taken"));
         }
         let export = |what| {
             tls::exporter(&self.conn, what).ok_or_else(|| Reason::protocol("the handshake gives no keying material"))

@@ -42,10 +42,11 @@ mod testing;
 pub use exchange::{Joined, TopicNo, Topics};
 pub use probing::send_probe;
 
+use crate::bucket::Bucket;
 use crate::config::Cipher;
 use crate::config::limits::{
-    QUIC_COPY_BYTES, QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES,
-    SEND_BUFFER_TOTAL_BYTES, TRANSMIT_BYTES, TRANSMIT_SEGMENTS,
+    QUIC_COPY_BYTES, QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_RETURNING_PER_SECOND, QUIC_WINDOWS_TOTAL_BYTES,
+    REASSEMBLY_TOTAL_BYTES, SEND_BUFFER_TOTAL_BYTES, TRANSMIT_BYTES, TRANSMIT_SEGMENTS,
 };
 use crate::crypto::identity::{Identity, WireId, wire_id};
 use crate::crypto::tls::Tls;
@@ -137,6 +138,8 @@ pub struct Quic {
     room: usize,
     parked: Parked,
     accepting: bool,
+    /// Handshakes of strangers while all places are taken.
+    returning: Bucket,
 }
 
 impl Quic {
@@ -176,6 +179,7 @@ impl Quic {
             room: usize::MAX,
             parked: Parked::default(),
             accepting: true,
+            returning: Bucket::new(QUIC_RETURNING_PER_SECOND, QUIC_RETURNING_PER_SECOND, now.mono),
         })
     }
 
@@ -214,8 +218,11 @@ impl Quic {
             link.heard_from(from, datagram.len(), env.now.mono);
         }
         let ecn = EcnCodepoint::from_bits(ecn);
-        let (links, may) = (&self.links, self.accepting && !env.full && self.parked.is_empty());
-        let room = || may && has_room(links, from.ip());
+        let (links, may) = (&self.links, self.accepting && self.parked.is_empty());
+        let (returning, full, now) = (&mut self.returning, env.full, env.now.mono);
+        // Whose place is taken shows in the handshake: it may be by himself, before he crashed.
+        let mut returns = || is_from(links, from.ip()) || returning.take(1, now);
+        let room = || may && has_room(links, from.ip()) && (!full || returns());
         match self.endpoint.receive(env.now, from, ecn, datagram, self.probing.cookies(), room) {
             Arrival::Event(handle, event) => {
                 if let Some(link) = self.link(handle.0) {
@@ -301,9 +308,11 @@ impl Quic {
     fn work_one(&mut self, env: &mut Env<'_>, index: usize) {
         let Some(mut link) = self.links.get_mut(index).and_then(Option::take) else { return };
         let mut progress = Vec::new();
-        let now = env.now.mono;
+        let (now, full) = (env.now.mono, env.full);
         let mut lent = Lent { topics: &self.topics, own: &self.own, v12: env.keys, rng: env.rng, now };
-        link.work(now, &self.own_key, &mut lent, &mut self.endpoint, &mut progress);
+        // Who has a place already may have lost his session, as after a crash: the new one takes the place of the old.
+        let has_place = |key: &[u8; 32]| !full || self.keys.contains_key(key);
+        link.work(now, &self.own_key, &has_place, &mut lent, &mut self.endpoint, &mut progress);
         let before = self.reassembly.free();
         link.run_flow(now, index, &mut lend!(self, env), &mut progress);
         // Not what it was just now: acknowledgements came with the datagrams before.
@@ -519,6 +528,11 @@ impl Quic {
     fn mark(&mut self, index: usize) {
         self.busy.insert(index);
     }
+}
+
+/// Whether an open session is with a peer at this IP address.
+fn is_from(links: &[Option<Box<Link>>], ip: IpAddr) -> bool {
+    links.iter().flatten().any(|link| link.is_open() && link.destination().ip() == ip)
 }
 
 /// Whether one more may begin to connect from there, beside those that have not finished.
