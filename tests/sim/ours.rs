@@ -228,7 +228,14 @@ fn brief(event: &Event) -> String {
             let session = info.session.name();
             format!("update {:?} {} {session} {:?} confirmed {}", info.id, info.address, info.family, info.confirmed)
         }
-        Event::Message { peer, data, clear, .. } => format!("message {peer:?} {} bytes clear {clear}", data.len()),
+        Event::Message { peer, data, clear, broadcast } => {
+            let by = match broadcast {
+                None => "to us",
+                Some(broadcast) if broadcast.author.is_some() => "broadcast, signed",
+                Some(_) => "broadcast, bridged",
+            };
+            format!("message {peer:?} {} bytes clear {clear} {by}", data.len())
+        }
         other => format!("{other:?}"),
     }
 }

@@ -171,3 +171,23 @@ fn ours_lose_nothing_among_themselves() {
         assert_eq!(unique(got.clone()), got.len(), "{loss}: a copy was delivered");
     }
 }
+
+#[test]
+fn an_application_that_reads_nothing_for_minutes_loses_nobody() {
+    let mut world = two_of_ours(0x6e5, Place::v4_only);
+    connected(&mut world, S);
+    world.run_for(S);
+    let large = vec![7; 12 << 20];
+    world.write(1, 0, b"before").expect("room");
+    world.write(1, 0, &large).expect("room");
+    // Some of it has come, and then nothing more is read.
+    world.run_for(MS * 3);
+    world.call(0, |node, _| node.set_room(0));
+    world.run_for(S * 150);
+    assert!(world.received(0, 1).iter().all(|got| got.len() < large.len()), "it came while nobody read");
+    world.call(0, |node, _| node.set_room(usize::MAX));
+    world.run_for(S * 5);
+    let got: Vec<usize> = world.received(0, 1).iter().map(Vec::len).collect();
+    assert_eq!(got, [6, large.len()]);
+    assert_eq!(world.ours(0).node.stats().disconnections, 0, "it was taken for a peer that stalls");
+}

@@ -225,8 +225,10 @@ impl Flow {
         let Shared { reassembly, room, out, .. } = shared;
         if let Some(inbox) = &mut self.inbox {
             let received = &mut self.moved.messages_received;
-            inbox.handle_timeout(now).map_err(reason)?;
-            if **room > 0 {
+            if **room == 0 {
+                // It is our application that is slow.
+                inbox.pause();
+            } else {
                 let deliver = |data: Bytes| {
                     **room = room.saturating_sub(data.len().saturating_add(EVENT_COST_BYTES));
                     *received += 1;
@@ -235,6 +237,8 @@ impl Flow {
                 };
                 let stopped = inbox.read(now, conn, reassembly, deliver).map_err(reason)?;
                 self.starved = matches!(stopped, Stopped::NoRoom(_));
+                // What has come while nobody read counts, and is delivered in any case.
+                inbox.handle_timeout(now).map_err(reason)?;
             }
         }
         if let Some(mesh) = self.mesh_in.as_mut().filter(|mesh| **room > 0 && !mesh.paused) {

@@ -132,6 +132,13 @@ impl Inbox {
         }
     }
 
+    /// Nothing is read for now: nobody waits for the peer.
+    pub fn pause(&mut self) {
+        if let State::Payload(partial) = &mut self.state {
+            partial.since = None;
+        }
+    }
+
     /// Bytes of the budget in use.
     pub fn held(&self) -> usize {
         match &self.state {

@@ -154,7 +154,8 @@ impl Ledger {
                 // A signed one is new again when its unsigned copy came over the old wire long ago (docs/protocol.md).
                 let before = self.heard.insert((side.of, number), (signed, at));
                 let copy = |(was_signed, then): (bool, Time)| !was_signed && signed && at >= then + BRIDGE_OVERLAP;
-                assert!(before.is_none_or(copy), "broadcast {number} of {from:?} came twice to {:?}", side.of);
+                let what = format!("broadcast {number} of {from:?} came to {:?} by {:?}", side.of, side.peer);
+                assert!(before.is_none_or(copy), "{what}, signed: {signed}, at {at:?}, and before: {before:?}");
             }
             OLD => {}
             _ => panic!("a message of an unknown kind {kind}"),
