@@ -5,6 +5,7 @@ use crate::models::{JS, PY_010, PY_MAIN, Quirks, RUST};
 use crate::network::{NodeId, Place};
 use crate::pair::*;
 use crate::world::World;
+use setowire::config::swarm::SwarmOptions;
 use setowire::node::Via;
 use setowire::{Code, Config};
 
@@ -258,7 +259,10 @@ fn who_comes_back_after_a_crash_takes_its_own_place_in_a_full_swarm() {
     for (n, back) in ["the same port", "another port", "another address"].into_iter().enumerate() {
         let mut world = World::new(195 + n as u64, Profile::WIRE);
         let place = |n: u32| Place::new(n).v4_only();
-        let us = world.add_ours(place(0), &Config { max_peers: 2, ..Config::default() });
+        let us = world.add_ours(
+            place(0),
+            &Config { swarm: SwarmOptions { max_peers: 2, ..SwarmOptions::default() }, ..Config::default() },
+        );
         let (friend, other) = (world.add_ours(place(1), &legacy_off), world.add_ours(place(2), &legacy_off));
         let key = |w: &World, node: NodeId| w.ours(node).node.info().key;
         let with = |w: &World, node: NodeId| w.ours(us).peers.values().any(|info| info.key == Some(key(w, node)));
