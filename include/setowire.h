@@ -226,209 +226,7 @@ const char *setowire_error_name(int32_t code);
  */
 SETOWIRE_API const char *setowire_error_string(int32_t code);
 
-/* ---- Types and constants --------------------------------------------------------------------------------- */
-
-/**
- * A peer answered: messages can be exchanged. The first event about this peer. Data: a JSON object (later
- * versions may add to it) with
- *   - "peer": number, its id in this swarm;
- *   - "id": 40 hexadecimal digits, its id in the older packages (which show the first 16), or null;
- *   - "key": 64 hexadecimal digits, or null. Proven over setowire/13; always null over p2p-v12, which has none;
- *   - "address" and "port": text and number, where data to it goes; "addresses": array of texts like
- *     "10.0.0.7:40001" or "[fe80::1]:40001", the one in use first;
- *   - "source": how it was found, "incoming" (it dialled us), "lan", "seed", "connect", "cache", "pex" (told by
- *     another peer) or "reconnect";
- *   - "session" and "security": "setowire/13" and "tls1.3", or "p2p-v12" and "legacy";
- *   - "suite": what a session of setowire/13 is sealed with, "TLS_CHACHA20_POLY1305_SHA256" or
- *     "TLS_AES_128_GCM_SHA256"; null over p2p-v12;
- *   - "topics": array of ids of topic sessions: those that both sides proved to have joined. Empty over p2p-v12, where
- *     nobody can know;
- *   - "explicit": true or false, one of the two asked for the connection by address, and it needs no topic;
- *   - "family": which of the older packages it is, as far as that shows, "unknown", "js-or-python" (also this library
- *     over p2p-v12), "cpp" or "rust";
- *   - "confirmed": true or false, it proved that it holds its key; always true over setowire/13;
- *   - "client": true or false, we dialled it;
- *   - "rtt_us": number, microseconds, or null before it was measured;
- *   - "connect_ms": number, milliseconds from the first hint of it;
- *   - "max_message": number, bytes.
- */
-#define SETOWIRE_EVENT_CONNECTION 1
-
-/**
- * The peer is gone. The last event about it. One that says goodbye goes within about a second, one that crashes or
- * loses its network after 60 s. Data: as for CONNECTION, and "reason", text. Code: SETOWIRE_ERR_CLOSED (a side said
- * goodbye, or a newer swarm with the same seed took the place), _TIMED_OUT (silent for 60 s, or another peer has its
- * address now), _REFUSED (the table is full and a peer that proved itself took its place), _BAD_KEY (its key would let
- * everyone read the session, or a proof was wrong), _PROTOCOL (a side broke the protocol) or _TOO_LARGE (a message above
- * what its receiver takes).
- */
-#define SETOWIRE_EVENT_DISCONNECTION 2
-
-/**
- * "confirmed", the address, the family, the topics or the session of a peer changed: two swarms of this library that met
- * over p2p-v12 go on over setowire/13, as the same peer. Data: as for CONNECTION.
- */
-#define SETOWIRE_EVENT_UPDATE 3
-
-/**
- * A message of a peer, or of the members of a topic. Data: its bytes, at most the option "max_message"; over p2p-v12
- * 65,474, in clear fragments 1,049,004. Flags: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST.
- */
-#define SETOWIRE_EVENT_MESSAGE 4
-
-/**
- * There is room again after a send, a datagram or the opening of a stream to this peer was refused with
- * SETOWIRE_ERR_WOULD_BLOCK, or a broadcast left it out because its queue was full. No data.
- */
-#define SETOWIRE_EVENT_WRITABLE 5
-
-/**
- * What you began has ended; setowire_event_tag() is the tag you gave.
- *   - A connect. setowire_event_op(): the id that setowire_swarm_connect() wrote. Code 0: it is connected,
- *     setowire_event_peer() is the peer, and data {"peer":ID}. Other codes: see setowire_swarm_connect(); data: the
- *     reason as text.
- *   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0 over setowire/13: the peer's QUIC has
- *     acknowledged all of it, so it is in the peer's memory, in order, behind all before it; whether the program there
- *     has seen it, only an answer can tell. Code 0 over p2p-v12: it left. SETOWIRE_ERR_TOO_LARGE: the peer turned out to
- *     take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before: over setowire/13 it may have arrived or not,
- *     over p2p-v12 it did not leave. Data: the reason as text.
- *
- * When the swarm ends by a failure, what is open ends with the code of its CLOSED event.
- */
-#define SETOWIRE_EVENT_OP_DONE 6
-
-/**
- * The peers worth keeping for the next run changed. Data: a JSON array for setowire_config_set_peer_cache(), such as
- * [{"id":"40 hexadecimal digits","ip":"10.0.0.7","port":40001,"lastSeen":1790000000000}], lastSeen in milliseconds
- * since 1970. It comes at most every 30 s, and if they changed since, after setowire_swarm_close(), before CLOSED. To
- * keep the cache, close, read until CLOSED, then free; a callback is also handed it by setowire_swarm_free(), except
- * inside that callback.
- */
-#define SETOWIRE_EVENT_PEERS 7
-
-/**
- * Messages or datagrams were dropped here because the queue was full. Over setowire/13 that does not happen to messages:
- * their senders are held back. Data: {"messages":N,"total":M}.
- */
-#define SETOWIRE_EVENT_LOST 8
-
-/** A datagram of a peer. Data: its bytes, at most 1,150. */
-#define SETOWIRE_EVENT_DATAGRAM 9
-
-/** A peer opened a stream: setowire_event_stream(). The first event about it. No data. */
-#define SETOWIRE_EVENT_STREAM 10
-
-/**
- * A setowire_stream_read() that found nothing, or less than it had room for, may find more now, or the end. It comes
- * once, however often that was called in between; a stream that was opened, by either side, begins as if it had been. No
- * data.
- */
-#define SETOWIRE_EVENT_STREAM_READABLE 11
-
-/**
- * A setowire_stream_write() that did not take everything may take more now. It comes once, however often that was called
- * in between. It also comes when the peer has stopped reading, which the next write tells. No data.
- */
-#define SETOWIRE_EVENT_STREAM_WRITABLE 12
-
-/**
- * A stream is done in both directions. The last event about it, and its id is not known any more. Code: 0, or
- * SETOWIRE_ERR_CLOSED if the peer was gone before it was done. Flags: SETOWIRE_STREAM_RESET. No data.
- */
-#define SETOWIRE_EVENT_STREAM_CLOSED 13
-
-/**
- * The swarm ended. Its last event, and never masked. Code: 0, or SETOWIRE_ERR_INTERNAL or _PANIC, then with the reason
- * as data.
- */
-#define SETOWIRE_EVENT_CLOSED 63
-
-/** For masks: every kind of event, also later ones. */
-#define SETOWIRE_EVENTS_ALL 18446744073709551615ull
-
-/** Flag of a MESSAGE: it came unencrypted, anyone may have written it. */
-#define SETOWIRE_MESSAGE_CLEAR 1
-
-/**
- * Flag of a MESSAGE: it was sent to a topic, setowire_event_topic(), by setowire_event_author(). The peer is the one
- * that passed it on.
- */
-#define SETOWIRE_MESSAGE_BROADCAST 2
-
-/** Flag of a STREAM_CLOSED: the peer reset its direction; setowire_event_tag() is the code it gave. */
-#define SETOWIRE_STREAM_RESET 4
-
-/** End of a stream's incoming direction: none yet, more may come. */
-#define SETOWIRE_END_NONE 0
-
-/** End of a stream's incoming direction: the peer finished, and everything it wrote has been read. */
-#define SETOWIRE_END_FINISHED 1
-
-/** End of a stream's incoming direction: the peer gave up, and what it wrote may be missing in part. */
-#define SETOWIRE_END_RESET 2
-
-/** Time limit of a connect or a wait: none. */
-#define SETOWIRE_NO_TIMEOUT 4294967295
-
-/** Session of a peer: the protocol of the older packages. */
-#define SETOWIRE_SESSION_P2P_V12 1
-
-/** Session of a peer: that of this library, TLS 1.3 over QUIC. */
-#define SETOWIRE_SESSION_SETOWIRE_13 2
-
-/** What a session is sealed with: ChaCha20-Poly1305. */
-#define SETOWIRE_SUITE_CHACHA20_POLY1305 1
-
-/** What a session is sealed with: AES-128-GCM. */
-#define SETOWIRE_SUITE_AES_128_GCM 2
-
-/** Source of a peer: it dialled us. */
-#define SETOWIRE_SOURCE_INCOMING 1
-
-/** Source of a peer: a beacon on the local network. */
-#define SETOWIRE_SOURCE_LAN 2
-
-/** Source of a peer: a seed of the config. */
-#define SETOWIRE_SOURCE_SEED 3
-
-/** Source of a peer: setowire_swarm_connect(). */
-#define SETOWIRE_SOURCE_CONNECT 4
-
-/** Source of a peer: the peer cache of an earlier run. */
-#define SETOWIRE_SOURCE_CACHE 5
-
-/** Source of a peer: told by a connected peer. */
-#define SETOWIRE_SOURCE_PEX 6
-
-/** Source of a peer: dialled again after it was lost. */
-#define SETOWIRE_SOURCE_RECONNECT 7
-
-/** Family of a peer: not known yet. */
-#define SETOWIRE_FAMILY_UNKNOWN 0
-
-/** Family of a peer: the JavaScript or Python package, or this library. */
-#define SETOWIRE_FAMILY_JS_OR_PYTHON 1
-
-/** Family of a peer: the C++ package. */
-#define SETOWIRE_FAMILY_CPP 2
-
-/** Family of a peer: the Rust package. */
-#define SETOWIRE_FAMILY_RUST 3
-
-/** Severity of a log line. */
-#define SETOWIRE_LOG_ERROR 1
-
-/** Severity of a log line. */
-#define SETOWIRE_LOG_WARN 2
-
-/** Severity of a log line. */
-#define SETOWIRE_LOG_INFO 3
-
-/** Severity of a log line. */
-#define SETOWIRE_LOG_DEBUG 4
-
-/** Severity of a log line. */
-#define SETOWIRE_LOG_TRACE 5
+/* ---- Types ----------------------------------------------------------------------------------------------- */
 
 /** The settings of a swarm to be made. Belongs to one thread at a time. */
 typedef struct setowire_config setowire_config;
@@ -543,6 +341,68 @@ typedef struct setowire_swarm_counters {
     uint64_t mesh_bytes;
 } setowire_swarm_counters;
 
+/** How far a swarm is, and what it did. Set `struct_size` to the size of the struct before the call. */
+typedef struct setowire_swarm_state_details {
+    /** In: the size of the struct. Out: the bytes that were filled. */
+    uint32_t struct_size;
+    /** There is a place for one more dial. */
+    bool open;
+    /** It is announced, or was told to listen. */
+    bool listening;
+    /** It is suspended. */
+    bool suspended;
+    /** 0. */
+    uint8_t reserved;
+    /** Now: dials of the swarm in progress. */
+    uint64_t connecting;
+    /** Now: connections. */
+    uint64_t connections;
+    /** Now: peers that are known, connected or not. */
+    uint64_t known;
+    /** Now: peers that are to be dialled. */
+    uint64_t queued;
+    /** Now: peers joined with setowire_swarm_join_peer(). */
+    uint64_t explicit_peers;
+    /** CHANGED events, also those that another replaced. */
+    uint64_t updates;
+    /** Dials of peers begun. */
+    uint64_t client_attempted;
+    /** Connections that we dialled. */
+    uint64_t client_opened;
+    /** Dials and dialled connections that ended. */
+    uint64_t client_closed;
+    /** Connections that others dialled. */
+    uint64_t server_opened;
+    /** Connections that others dialled and that ended. */
+    uint64_t server_closed;
+    /** Bans, by calls and by answers. */
+    uint64_t banned;
+} setowire_swarm_state_details;
+
+/** What a session of a topic does. Set `struct_size` to the size of the struct before the call. */
+typedef struct setowire_topic_details {
+    /** In: the size of the struct. Out: the bytes that were filled. */
+    uint32_t struct_size;
+    /** It was joined with a secret. */
+    bool is_private;
+    /** This session looks for others and dials them. */
+    bool client;
+    /** This session is to be found by others. */
+    bool server;
+    /** A session of this topic is a client. */
+    bool client_in_all;
+    /** A session of this topic is a server. */
+    bool server_in_all;
+    /** The topic is announced. */
+    bool announced;
+    /** 0. */
+    uint8_t reserved[6];
+    /** Of the peers that look-ups find, so many are dialled for this session; 0: all. */
+    uint64_t limit;
+    /** The topic. */
+    uint8_t topic[32];
+} setowire_topic_details;
+
 /** What is known of a connected peer. Set `struct_size` to the size of the struct before the call. */
 typedef struct setowire_peer_details {
     /** In: the size of the struct. Out: the bytes that were filled. */
@@ -595,6 +455,291 @@ typedef struct setowire_peer_details {
     uint64_t datagrams_dropped;
 } setowire_peer_details;
 
+/* ---- Constants: kinds of events and what they carry, flags, numbers -------------------------------------- */
+
+/**
+ * A peer answered: messages can be exchanged. The first event about this peer. Data: a JSON object (later
+ * versions may add to it) with
+ *   - "peer": number, its id in this swarm;
+ *   - "id": 40 hexadecimal digits, its id in the older packages (which show the first 16), or null;
+ *   - "key": 64 hexadecimal digits, or null. Proven over setowire/13; always null over p2p-v12, which has none;
+ *   - "address" and "port": text and number, where data to it goes; "addresses": array of texts like
+ *     "10.0.0.7:40001" or "[fe80::1]:40001", the one in use first;
+ *   - "source": how it was found, "incoming" (it dialled us), "lan", "seed", "connect", "cache", "pex" (told by
+ *     another peer), "reconnect", "bootstrap" or "outside" (a source that the application brought along);
+ *   - "session" and "security": "setowire/13" and "tls1.3", or "p2p-v12" and "legacy";
+ *   - "suite": what a session of setowire/13 is sealed with, "TLS_CHACHA20_POLY1305_SHA256" or
+ *     "TLS_AES_128_GCM_SHA256"; null over p2p-v12;
+ *   - "topics": array of ids of topic sessions: those that both sides proved to have joined. Empty over p2p-v12, where
+ *     nobody can know;
+ *   - "explicit": true or false, one of the two asked for the connection by address, and it needs no topic;
+ *   - "family": which of the older packages it is, as far as that shows, "unknown", "js-or-python" (also this library
+ *     over p2p-v12), "cpp" or "rust";
+ *   - "confirmed": true or false, it proved that it holds its key; always true over setowire/13;
+ *   - "client": true or false, we dialled it;
+ *   - "rtt_us": number, microseconds, or null before it was measured;
+ *   - "connect_ms": number, milliseconds from the first hint of it;
+ *   - "max_message": number, bytes.
+ */
+#define SETOWIRE_EVENT_CONNECTION 1
+
+/**
+ * The peer is gone. The last event about it. One that says goodbye goes within about a second, one that crashes or
+ * loses its network after 60 s. Data: as for CONNECTION, and "reason", text. Code: SETOWIRE_ERR_CLOSED (a side said
+ * goodbye, or a newer swarm with the same seed took the place), _TIMED_OUT (silent for 60 s, or another peer has its
+ * address now), _REFUSED (the table is full and a peer that proved itself took its place), _BAD_KEY (its key would let
+ * everyone read the session, or a proof was wrong), _PROTOCOL (a side broke the protocol) or _TOO_LARGE (a message above
+ * what its receiver takes).
+ */
+#define SETOWIRE_EVENT_DISCONNECTION 2
+
+/**
+ * "confirmed", the address, the family, the topics or the session of a peer changed: two swarms of this library that met
+ * over p2p-v12 go on over setowire/13, as the same peer. Data: as for CONNECTION.
+ */
+#define SETOWIRE_EVENT_UPDATE 3
+
+/**
+ * A message of a peer, or of the members of a topic. Data: its bytes, at most the option "max_message"; over p2p-v12
+ * 65,474, in clear fragments 1,049,004. Flags: SETOWIRE_MESSAGE_CLEAR, SETOWIRE_MESSAGE_BROADCAST.
+ */
+#define SETOWIRE_EVENT_MESSAGE 4
+
+/**
+ * There is room again after a send, a datagram or the opening of a stream to this peer was refused with
+ * SETOWIRE_ERR_WOULD_BLOCK, or a broadcast left it out because its queue was full. No data.
+ */
+#define SETOWIRE_EVENT_WRITABLE 5
+
+/**
+ * What you began has ended; setowire_event_tag() is the tag you gave.
+ *   - A connect. setowire_event_op(): the id that setowire_swarm_connect() wrote. Code 0: it is connected,
+ *     setowire_event_peer() is the peer, and data {"peer":ID}. Other codes: see setowire_swarm_connect(); data: the
+ *     reason as text.
+ *   - A dial by key alone, setowire_swarm_connect_peer(): the same.
+ *   - setowire_topic_refresh(), setowire_topic_flushed(), setowire_swarm_flush(), setowire_swarm_lookup().
+ *     setowire_event_op(): the id that was written. Code 0: it is done, and what it asks is true. Other codes: false:
+ *     SETOWIRE_ERR_UNREACHABLE (no source worked, or the topic was left, or the swarm is suspended or closes), _CANCELLED,
+ *     _CLOSED. Data: the reason as text.
+ *   - A send with a tag. setowire_event_op() and setowire_event_peer() are 0. Code 0 over setowire/13: the peer's QUIC has
+ *     acknowledged all of it, so it is in the peer's memory, in order, behind all before it; whether the program there
+ *     has seen it, only an answer can tell. Code 0 over p2p-v12: it left. SETOWIRE_ERR_TOO_LARGE: the peer turned out to
+ *     take less. SETOWIRE_ERR_CLOSED: the peer or the swarm went before: over setowire/13 it may have arrived or not,
+ *     over p2p-v12 it did not leave. Data: the reason as text.
+ *
+ * When the swarm ends by a failure, what is open ends with the code of its CLOSED event.
+ */
+#define SETOWIRE_EVENT_OP_DONE 6
+
+/**
+ * The peers worth keeping for the next run changed. Data: a JSON array for setowire_config_set_peer_cache(), such as
+ * [{"id":"40 hexadecimal digits","ip":"10.0.0.7","port":40001,"lastSeen":1790000000000}], lastSeen in milliseconds
+ * since 1970. It comes at most every 30 s, and if they changed since, after setowire_swarm_close(), before CLOSED. To
+ * keep the cache, close, read until CLOSED, then free; a callback is also handed it by setowire_swarm_free(), except
+ * inside that callback.
+ */
+#define SETOWIRE_EVENT_PEERS 7
+
+/**
+ * Messages or datagrams were dropped here because the queue was full. Over setowire/13 that does not happen to messages:
+ * their senders are held back. Data: {"messages":N,"total":M}.
+ */
+#define SETOWIRE_EVENT_LOST 8
+
+/** A datagram of a peer. Data: its bytes, at most 1,150. */
+#define SETOWIRE_EVENT_DATAGRAM 9
+
+/** A peer opened a stream: setowire_event_stream(). The first event about it. No data. */
+#define SETOWIRE_EVENT_STREAM 10
+
+/**
+ * A setowire_stream_read() that found nothing, or less than it had room for, may find more now, or the end. It comes
+ * once, however often that was called in between; a stream that was opened, by either side, begins as if it had been. No
+ * data.
+ */
+#define SETOWIRE_EVENT_STREAM_READABLE 11
+
+/**
+ * A setowire_stream_write() that did not take everything may take more now. It comes once, however often that was called
+ * in between. It also comes when the peer has stopped reading, which the next write tells. No data.
+ */
+#define SETOWIRE_EVENT_STREAM_WRITABLE 12
+
+/**
+ * A stream is done in both directions. The last event about it, and its id is not known any more. Code: 0, or
+ * SETOWIRE_ERR_CLOSED if the peer was gone before it was done. Flags: SETOWIRE_STREAM_RESET. No data.
+ */
+#define SETOWIRE_EVENT_STREAM_CLOSED 13
+
+/**
+ * The number of dials of the swarm, of connections or of known peers changed; also when a peer is dialled and when a
+ * dial failed. The newest replaces one that waits. Data: {"connecting":N,"connections":N,"known":N}. It comes after the
+ * CONNECTION or DISCONNECTION event of the same change.
+ */
+#define SETOWIRE_EVENT_CHANGED 14
+
+/**
+ * A source found a peer that was not known, and it is dialled when its turn comes. setowire_event_topic(): a session of the
+ * topic that led to it, 0: none. Data: a JSON object (later versions may add to it) with
+ *   - "key": 64 hexadecimal digits, or null for a peer of the older packages; "id": null, or 16 hexadecimal digits, the
+ *     first 8 bytes of the id of a peer of the older packages: what setowire_swarm_ban() and others take;
+ *   - "address" and "port": text and number, or null: not known;
+ *   - "source": as for CONNECTION; "local": true or false, it is on this network;
+ *   - "topic": the number that setowire_event_topic() gives, or null.
+ */
+#define SETOWIRE_EVENT_PEER 15
+
+/**
+ * A source found a peer, and the application did not want it (option "validate"): it is not dialled. Topic and data as
+ * for PEER.
+ */
+#define SETOWIRE_EVENT_PEER_REJECTED 16
+
+/**
+ * A round of discovery of a topic ended. setowire_event_topic(): its oldest session. Code: 0, or
+ * SETOWIRE_ERR_UNREACHABLE if no source worked; the next round comes nevertheless. The newest replaces one that waits. No
+ * data.
+ */
+#define SETOWIRE_EVENT_TOPIC_UPDATED 17
+
+/**
+ * A peer was found by one more topic, or proved to have joined it. setowire_event_topic(): its oldest session. Data:
+ * {"key":..,"id":..}, as for PEER.
+ */
+#define SETOWIRE_EVENT_PEER_TOPIC 18
+
+/**
+ * The application's answer banned a peer: see ASK. Data: {"key":..,"id":..,"reason":..}, the first two as for PEER, and
+ * text.
+ */
+#define SETOWIRE_EVENT_BANNED 19
+
+/**
+ * The application is asked about a peer, because it switched on the firewall or the option "validate".
+ * setowire_event_question(): what setowire_swarm_answer() is to be called with, in a callback or later, on any thread.
+ * setowire_event_topic(): as for PEER. Data: as for BANNED, without "reason", and
+ *   - "purpose": "incoming" (it dials us: its connection waits), "dial" (we are about to dial it) or "candidate" (a source
+ *     found it; option "validate");
+ *   - "address" and "port": as for PEER.
+ *
+ * An answer holds for this dial, and for those that repeat it within the option "handshake_clear_wait". The answer "no" to
+ * "incoming" and "dial" also bans the peer: a BANNED event follows. Without an answer within the option
+ * "firewall_deadline", or when this event is masked or was lost, the peer is turned away without a ban. A peer is asked
+ * about once at a time.
+ */
+#define SETOWIRE_EVENT_ASK 20
+
+/**
+ * A setowire_swarm_lookup() found a peer. setowire_event_op(), setowire_event_tag(): the look-up's. It may be found by
+ * several addresses, each an event. Data: as for PEER, "topic" is null.
+ */
+#define SETOWIRE_EVENT_FOUND 21
+
+/**
+ * The swarm ended. Its last event, and never masked. Code: 0, or SETOWIRE_ERR_INTERNAL or _PANIC, then with the reason
+ * as data.
+ */
+#define SETOWIRE_EVENT_CLOSED 63
+
+/** For masks: every kind of event, also later ones. */
+#define SETOWIRE_EVENTS_ALL 18446744073709551615ull
+
+/** Flag of a MESSAGE: it came unencrypted, anyone may have written it. */
+#define SETOWIRE_MESSAGE_CLEAR 1
+
+/**
+ * Flag of a MESSAGE: it was sent to a topic, setowire_event_topic(), by setowire_event_author(). The peer is the one
+ * that passed it on.
+ */
+#define SETOWIRE_MESSAGE_BROADCAST 2
+
+/** Flag of a STREAM_CLOSED: the peer reset its direction; setowire_event_tag() is the code it gave. */
+#define SETOWIRE_STREAM_RESET 4
+
+/** End of a stream's incoming direction: none yet, more may come. */
+#define SETOWIRE_END_NONE 0
+
+/** End of a stream's incoming direction: the peer finished, and everything it wrote has been read. */
+#define SETOWIRE_END_FINISHED 1
+
+/** End of a stream's incoming direction: the peer gave up, and what it wrote may be missing in part. */
+#define SETOWIRE_END_RESET 2
+
+/** Mode of a session of a topic: look for others and dial them. */
+#define SETOWIRE_JOIN_CLIENT 1
+
+/** Mode of a session of a topic: be found by others and take their connections. */
+#define SETOWIRE_JOIN_SERVER 2
+
+/** Time limit of a connect or a wait: none. */
+#define SETOWIRE_NO_TIMEOUT 4294967295
+
+/** Session of a peer: the protocol of the older packages. */
+#define SETOWIRE_SESSION_P2P_V12 1
+
+/** Session of a peer: that of this library, TLS 1.3 over QUIC. */
+#define SETOWIRE_SESSION_SETOWIRE_13 2
+
+/** What a session is sealed with: ChaCha20-Poly1305. */
+#define SETOWIRE_SUITE_CHACHA20_POLY1305 1
+
+/** What a session is sealed with: AES-128-GCM. */
+#define SETOWIRE_SUITE_AES_128_GCM 2
+
+/** Source of a peer: it dialled us. */
+#define SETOWIRE_SOURCE_INCOMING 1
+
+/** Source of a peer: a beacon on the local network. */
+#define SETOWIRE_SOURCE_LAN 2
+
+/** Source of a peer: a seed of the config. */
+#define SETOWIRE_SOURCE_SEED 3
+
+/** Source of a peer: setowire_swarm_connect(). */
+#define SETOWIRE_SOURCE_CONNECT 4
+
+/** Source of a peer: the peer cache of an earlier run. */
+#define SETOWIRE_SOURCE_CACHE 5
+
+/** Source of a peer: told by a connected peer. */
+#define SETOWIRE_SOURCE_PEX 6
+
+/** Source of a peer: dialled again after it was lost. */
+#define SETOWIRE_SOURCE_RECONNECT 7
+
+/** Source of a peer: a node of the option "bootstrap". */
+#define SETOWIRE_SOURCE_BOOTSTRAP 8
+
+/** Source of a peer: a source that the application brought along. */
+#define SETOWIRE_SOURCE_OUTSIDE 9
+
+/** Family of a peer: not known yet. */
+#define SETOWIRE_FAMILY_UNKNOWN 0
+
+/** Family of a peer: the JavaScript or Python package, or this library. */
+#define SETOWIRE_FAMILY_JS_OR_PYTHON 1
+
+/** Family of a peer: the C++ package. */
+#define SETOWIRE_FAMILY_CPP 2
+
+/** Family of a peer: the Rust package. */
+#define SETOWIRE_FAMILY_RUST 3
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_ERROR 1
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_WARN 2
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_INFO 3
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_DEBUG 4
+
+/** Severity of a log line. */
+#define SETOWIRE_LOG_TRACE 5
+
 /* ---- Config: the settings of a swarm --------------------------------------------------------------------- */
 
 /**
@@ -616,9 +761,12 @@ SETOWIRE_API void setowire_config_free(setowire_config *config);
 /**
  * Sets an option by its name, as read from a file.
  *
- * Names: "seed", "bind", "max_peers", "lan", "lan_interfaces", "seeds", "peer_cache", "cipher", "legacy",
- * "max_message", "accept_explicit", "clear_fragments", "send_buffer", "event_queue_items", "event_queue_bytes",
- * "event_mask". Values: numbers in decimal, "true" or "false" ("on" and "off" too), lists separated by commas.
+ * Names: "seed", "key_pair", "bind", "preset", "max_peers", "max_client_connections", "max_server_connections",
+ * "max_parallel", "backoffs", "jitter", "requeue", "forget_unresponsive", "forget_banned", "firewall", "validate",
+ * "firewall_deadline", "handshake_clear_wait", "lan", "lan_interfaces", "seeds", "bootstrap", "peer_cache", "cipher",
+ * "legacy", "max_message", "accept_explicit", "clear_fragments", "send_buffer", "event_queue_items",
+ * "event_queue_bytes", "event_mask". Values: numbers in decimal, "true" or "false" ("on" and "off" too), lists separated
+ * by commas, times in milliseconds.
  *
  * Those without a function of their own:
  *   - "cipher": what sessions between peers of our own kind are encrypted with: "chacha20" (the default), or
@@ -627,8 +775,34 @@ SETOWIRE_API void setowire_config_free(setowire_config *config);
  *     sent or answered, and they are not found;
  *   - "max_message": bytes of the largest message that is taken from one peer of our own kind, 1,024 to 67,108,864;
  *     the default is 16,777,216. The other side is told, and refuses larger ones to its application;
- *   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us by address without a topic in
- *     common; "off": only those who joined a topic of ours.
+ *   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us by address or key without a topic in
+ *     common; "off": only those who joined a topic of ours;
+ *   - "bootstrap": addresses, `host:port` or `host` (port 49,737), that are dialled once a topic is joined, every 15 s
+ *     while nobody is connected.
+ *
+ * How peers are looked for, dialled, taken and given up:
+ *   - "preset": whose defaults the options below have, and what they mean. Set it first: it sets all of them anew.
+ *     "setowire" (the default): 100 peers, both directions together, 128 dials at a time, topics are joined as client and
+ *     server. "v4": as Hyperswarm 4: 64 peers bound dials alone (all connections: 1,024), 3 dials at a time, and peers
+ *     joined by key reserve a part of that. "v2": as Hyperswarm 2: 24 peers, one dial at a time, topics are joined as
+ *     client, a topic that is joined again is left first, a peer is dialled again three times;
+ *   - "max_peers": see setowire_config_set_max_peers();
+ *   - "max_client_connections": connections that we dialled, with dials in progress, 0 to 10,000 or "unlimited" (the
+ *     default); "max_server_connections": connections that others dialled, the same;
+ *   - "max_parallel": dials at a time, 1 to 256;
+ *   - "backoffs": four times after which a peer is dialled again: the first dial after a connection ended, the next, later
+ *     ones, and that of peers joined by key which do not answer. Default: "1000,5000,15000,600000", each and something random. A dial comes
+ *     after 0.66 to 1.32 of its time;
+ *   - "jitter": up to so much is added to each of these, drawn once for the swarm. Default: 500;
+ *   - "requeue": with the preset "v2" instead of "backoffs": one to three times. Default: "1000,5000,15000";
+ *   - "forget_unresponsive": with the preset "v2", after how long a peer that did not answer is forgotten, so that it may
+ *     be found anew. Default: 7500; "forget_banned": the same for a ban. Default: "never";
+ *   - "firewall": "on": as setowire_swarm_set_firewall(). Default: off;
+ *   - "validate": "on": the application is asked about every peer that a source finds, before it is queued, by an ASK event
+ *     with the purpose "candidate". Default: off;
+ *   - "firewall_deadline": how long an answer to an ASK event is waited for, at most 8000. Default: 5000;
+ *   - "handshake_clear_wait": how long such an answer, or that there was none, holds for further dials of the same peer.
+ *     Default: 10000.
  *
  * @param config  The config; not NULL.
  * @param name    The option; not NULL, UTF-8.
@@ -657,10 +831,26 @@ int32_t setowire_config_set_identity_seed(setowire_config *config,
                                           size_t len);
 
 /**
+ * Sets the key pair of the swarm: it wins over a seed.
+ *
+ * @param config  The config; not NULL.
+ * @param pair    64 bytes: the 32 of an Ed25519 seed, then the 32 of the public key that belongs to it. Or 128 hexadecimal
+ *                digits. Not NULL. Copied; secret.
+ * @param len     64, or 128.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: they do not belong together), SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_config_set_key_pair(setowire_config *config,
+                                     const uint8_t *pair,
+                                     size_t len);
+
+/**
  * Adds an address to bind to, at most one of IPv4 and one of IPv6. Without it both families are used, on any port.
  *
  * @param config  The config; not NULL.
- * @param addr    Such as `0.0.0.0:0` or `[::]:4000`; port 0: any. Not NULL. Copied.
+ * @param addr    Such as `0.0.0.0:0` or `[::]:4000`; port 0: any. With a range, `0.0.0.0:10000-10100`, the first free port
+ *                of it is taken. Not NULL. Copied.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
@@ -968,8 +1158,9 @@ int32_t setowire_swarm_stats(setowire_swarm *swarm,
                              setowire_swarm_counters *out);
 
 /**
- * Tells the swarm that the network changed (an interface came, the machine woke up). It notices by itself within
- * seconds; this makes it look at once.
+ * Tells the swarm that the network changed (an interface came, the machine woke up). New addresses it notices by itself
+ * within seconds; this makes it look at once, has every connection show whether it lives, and makes a round of discovery of
+ * every topic.
  *
  * @param swarm  The swarm; not NULL.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED (it was freed), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
@@ -977,6 +1168,96 @@ int32_t setowire_swarm_stats(setowire_swarm *swarm,
  */
 SETOWIRE_API
 int32_t setowire_swarm_network_changed(setowire_swarm *swarm);
+
+/* ---- Swarm: listening, suspending, what it does now, the firewall ---------------------------------------- */
+
+/**
+ * Lets others find this swarm by its key, with setowire_swarm_join_peer() or setowire_swarm_connect_peer(). Joining a
+ * topic that is not private as server does that too, unless the option "accept_explicit" is off. Calling it again changes
+ * nothing.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_listen(setowire_swarm *swarm);
+
+/**
+ * Ends all connections. Until setowire_swarm_resume() nothing is announced, looked up or dialled, and nobody is let in.
+ * Topics and peers joined by key stay joined. Calling it again changes nothing.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_suspend(setowire_swarm *swarm);
+
+/**
+ * Goes on after setowire_swarm_suspend(): every topic is announced and looked up, peers joined by key are dialled. Without a
+ * suspension it changes nothing.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_resume(setowire_swarm *swarm);
+
+/**
+ * Ends a swarm as setowire_swarm_close() does, but at once: what is queued is not waited for, and announcements are not
+ * taken back. Also while it is being closed. Goodbyes still leave.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @return As for setowire_swarm_close().
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_close_now(setowire_swarm *swarm);
+
+/**
+ * Tells how far a swarm is, and what its dials and connections came to.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param out    Filled, up to its struct_size. Zero on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: struct_size is not set), SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_state(setowire_swarm *swarm,
+                             setowire_swarm_state_details *out);
+
+/**
+ * Switches the firewall on or off: whether the application is asked about each peer before it is dialled, and when it
+ * dials us, by an ASK event. Switch it on before topics are joined, or with the option "firewall". Off: questions that are
+ * open stay so, bans too.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param on     Whether to ask.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_set_firewall(setowire_swarm *swarm,
+                                    bool on);
+
+/**
+ * Answers the question of an ASK event, in a callback or later, on any thread.
+ *
+ * @param swarm     The swarm; not NULL.
+ * @param question  What setowire_event_question() gave.
+ * @param allow     True: this peer may be dialled, or let in, or is a candidate. False: it may not, and unless the purpose
+ *                  is "candidate" it is banned.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (it was answered, or it is too late),
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_answer(setowire_swarm *swarm,
+                              uint64_t question,
+                              bool allow);
 
 /* ---- Topics ---------------------------------------------------------------------------------------------- */
 
@@ -1072,6 +1353,374 @@ int32_t setowire_topic_broadcast(setowire_swarm *swarm,
  * @since 0.1.0
  */
 SETOWIRE_API int32_t setowire_swarm_topics(setowire_swarm *swarm, uint64_t *ids, size_t cap, size_t *count);
+
+/* ---- Topics: client and server, rounds of discovery, look-ups -------------------------------------------- */
+
+/**
+ * Joins a topic as client, as server or as both, with or without a secret. As client others are looked for and dialled, as
+ * server others find this swarm and dial it; two that are only clients, or only servers, do not meet. A topic may be
+ * joined any number of times: each call makes a session, and the topic does what one of its sessions wants. With the
+ * preset "v2" a topic that is joined already is left first.
+ *
+ * @param swarm       The swarm; not NULL.
+ * @param topic       32 bytes, by custom the SHA-256 of a name; not NULL. Copied.
+ * @param len         32.
+ * @param secret      As for setowire_swarm_join_private(); NULL with `secret_len` 0: the topic is public.
+ * @param secret_len  32, or 0.
+ * @param flags       SETOWIRE_JOIN_CLIENT, SETOWIRE_JOIN_SERVER or both; 0: the default of the preset, which is both, and
+ *                    with the preset "v2" client.
+ * @param limit       Of the peers that look-ups find, so many are dialled; those that are connected already count. 0: all.
+ * @param topic_id    Where the id of this session is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: unknown flags), SETOWIRE_ERR_WOULD_BLOCK (too many topics; leave one),
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_join_as(setowire_swarm *swarm,
+                               const uint8_t *topic,
+                               size_t len,
+                               const uint8_t *secret,
+                               size_t secret_len,
+                               uint32_t flags,
+                               uint64_t limit,
+                               uint64_t *topic_id);
+
+/**
+ * Changes what a session of a topic does, and makes a round of discovery: it is looked up and announced anew. A round that
+ * runs is joined, unless the topic is to do something else now. Exactly one OP_DONE event follows when the round has
+ * ended, with code 0 if a source worked; it may come before this call returns.
+ *
+ * @param swarm     The swarm; not NULL.
+ * @param topic_id  The id of the session.
+ * @param flags     As for setowire_swarm_join_as(); 0: unchanged.
+ * @param limit     As for setowire_swarm_join_as(), but 0: unchanged, and UINT64_MAX: all.
+ * @param tag       A number of the caller's that the event repeats.
+ * @param op        Where the operation's id is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: unknown flags), SETOWIRE_ERR_NOT_FOUND (it is not joined),
+ *         SETOWIRE_ERR_WOULD_BLOCK (too many operations, or too many completions not read), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_topic_refresh(setowire_swarm *swarm,
+                               uint64_t topic_id,
+                               uint32_t flags,
+                               uint64_t limit,
+                               uint64_t tag,
+                               uint64_t *op);
+
+/**
+ * Waits for the round of discovery of a topic that runs now: from then on others can find a server, and who was there has
+ * been found. It says nothing of connections. Exactly one OP_DONE event follows, with code 0 if the round, or the last one
+ * if none runs, succeeded; it may come before this call returns.
+ *
+ * @param swarm     The swarm; not NULL.
+ * @param topic_id  The id of a session of the topic.
+ * @param tag       A number of the caller's that the event repeats.
+ * @param op        Where the operation's id is written, 0 on failure. Not NULL.
+ * @return As for setowire_topic_refresh().
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_topic_flushed(setowire_swarm *swarm,
+                               uint64_t topic_id,
+                               uint64_t tag,
+                               uint64_t *op);
+
+/**
+ * Waits until the rounds of all topics that run now have ended and everyone whom they found was tried once: connected,
+ * failed or turned away. Exactly one OP_DONE event follows, with code 0 when that is so, or when a limit keeps the swarm
+ * from more dials; with another when the swarm is closed before. Peers that are found later do not delay it.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param tag    A number of the caller's that the event repeats.
+ * @param op     Where the operation's id is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (too many operations, or too many completions not read),
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_flush(setowire_swarm *swarm,
+                             uint64_t tag,
+                             uint64_t *op);
+
+/**
+ * Tells what a session of a topic does.
+ *
+ * @param swarm     The swarm; not NULL.
+ * @param topic_id  The id of the session.
+ * @param out       Filled, up to its struct_size. Zero on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID (also: struct_size is not set), SETOWIRE_ERR_NOT_FOUND (it is not joined),
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_topic_info(setowire_swarm *swarm,
+                            uint64_t topic_id,
+                            setowire_topic_details *out);
+
+/**
+ * Lists the sessions of one topic, those with a secret too, the oldest first.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param topic  32 bytes; not NULL.
+ * @param len    32.
+ * @param ids    Where up to `cap` ids are written. NULL only with `cap` 0.
+ * @param cap    Ids that fit there.
+ * @param count  Where the number of all of them is written, 0: it is not joined, or failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_topic_sessions(setowire_swarm *swarm,
+                                const uint8_t *topic,
+                                size_t len,
+                                uint64_t *ids,
+                                size_t cap,
+                                size_t *count);
+
+/**
+ * Looks a topic up once without joining it: nobody is dialled. A FOUND event tells of each peer, then exactly one OP_DONE
+ * event ends it, with code 0 if a source worked. Both may come before this call returns.
+ *
+ * @param swarm       The swarm; not NULL.
+ * @param topic       32 bytes; not NULL. Copied.
+ * @param len         32.
+ * @param secret      As for setowire_swarm_join_as().
+ * @param secret_len  32, or 0.
+ * @param announce    Also announces it once, until setowire_swarm_unannounce() or for as long as sources keep it. On the
+ *                    local network others are told while the look-up runs, half a second.
+ * @param tag         A number of the caller's that the events repeat.
+ * @param op          Where the operation's id is written, 0 on failure. Not NULL.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (too many operations, or too many completions not read),
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_lookup(setowire_swarm *swarm,
+                              const uint8_t *topic,
+                              size_t len,
+                              const uint8_t *secret,
+                              size_t secret_len,
+                              bool announce,
+                              uint64_t tag,
+                              uint64_t *op);
+
+/**
+ * Takes back what setowire_swarm_lookup() announced. A topic that is joined stays announced.
+ *
+ * @param swarm       The swarm; not NULL.
+ * @param topic       32 bytes; not NULL.
+ * @param len         32.
+ * @param secret      As for setowire_swarm_join_as().
+ * @param secret_len  32, or 0.
+ * @return 0, also if nothing was announced; or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_unannounce(setowire_swarm *swarm,
+                                  const uint8_t *topic,
+                                  size_t len,
+                                  const uint8_t *secret,
+                                  size_t secret_len);
+
+/* ---- Peers by key: keeping, banning, what is known of them ----------------------------------------------- */
+
+/**
+ * Dials a peer by its key alone, once, without a topic: it is looked for on the local network, and where it is known to
+ * have been. It must accept that, and be found, as for setowire_swarm_join_peer(). The firewall is not asked, and the peer is
+ * not dialled again. Otherwise as setowire_swarm_connect().
+ *
+ * @param swarm       The swarm; not NULL.
+ * @param key         The 32 bytes of its Ed25519 key, not our own; not NULL. Copied.
+ * @param len         32.
+ * @param timeout_ms  As for setowire_swarm_connect().
+ * @param tag         A number of the caller's that the event repeats.
+ * @param op          Where the operation's id is written, 0 on failure. Not NULL.
+ * @return As for setowire_swarm_connect().
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_connect_peer(setowire_swarm *swarm,
+                                    const uint8_t *key,
+                                    size_t len,
+                                    uint32_t timeout_ms,
+                                    uint64_t tag,
+                                    uint64_t *op);
+
+/**
+ * Keeps a peer connected, whatever topics are joined: dials it until it answers, and again when it goes. It must accept
+ * that: see the option "accept_explicit". Joining it again, or its own key, changes nothing.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param key    The 32 bytes of its Ed25519 key; or of a peer of the older packages the first 8 to 20 bytes of its id, with
+ *               `addr`. Not NULL. Copied.
+ * @param len    32, or 8 to 20.
+ * @param addr   Where it may be, such as `192.168.0.7:40001` or `[fe80::1]:40001`. NULL: it is looked for by its key on
+ *               the local network, where setowire_swarm_listen(), or a topic that it joined, lets it be found. Copied.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (too many; leave one), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_join_peer(setowire_swarm *swarm,
+                                 const uint8_t *key,
+                                 size_t len,
+                                 const char *addr);
+
+/**
+ * Ends what setowire_swarm_join_peer() began. The connection stays, and is not brought back when it ends, unless a topic
+ * does.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param key    As for setowire_swarm_join_peer().
+ * @param len    32, or 8 to 20.
+ * @return 0, also if it was not joined; or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_leave_peer(setowire_swarm *swarm,
+                                  const uint8_t *key,
+                                  size_t len);
+
+/**
+ * Bans a peer: it is neither dialled nor let in.
+ *
+ * @param swarm        The swarm; not NULL.
+ * @param key          As for setowire_swarm_join_peer(). It need not be known.
+ * @param len          32, or 8 to 20.
+ * @param duration_ms  Milliseconds; 0: for the life of the swarm, or with the preset "v2" for the option "forget_banned".
+ * @param close        Also ends its connection, with a DISCONNECTION event.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (too many are banned), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_ban(setowire_swarm *swarm,
+                           const uint8_t *key,
+                           size_t len,
+                           uint64_t duration_ms,
+                           bool close);
+
+/**
+ * Lifts a ban, whoever made it. The peer is dialled again when it is found again.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param key    As for setowire_swarm_join_peer().
+ * @param len    32, or 8 to 20.
+ * @return 0, also if it was not banned; or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API int32_t setowire_swarm_unban(setowire_swarm *swarm, const uint8_t *key, size_t len);
+
+/**
+ * Says whether a known peer is dialled again by itself when it goes. Default: on.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param key    As for setowire_swarm_join_peer().
+ * @param len    32, or 8 to 20.
+ * @param on     Whether it is.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the swarm does not know it), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_set_reconnect(setowire_swarm *swarm,
+                                     const uint8_t *key,
+                                     size_t len,
+                                     bool on);
+
+/**
+ * Counts one more failed attempt at a peer that we dial, so that the next dial is later, or never.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param key    As for setowire_swarm_join_peer().
+ * @param len    32, or 8 to 20.
+ * @return 1: it was counted; 0: it is a peer that dials us, or it is given up already; or SETOWIRE_ERR_INVALID,
+ *         SETOWIRE_ERR_NOT_FOUND (the swarm does not know it), SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_backoff(setowire_swarm *swarm,
+                               const uint8_t *key,
+                               size_t len);
+
+/**
+ * Ends one of two connections with one program, where programs have several keys: both sides tell each other an id of
+ * their own over each connection, then both call this for it. Both sides come to the same answer.
+ *
+ * @param swarm       The swarm; not NULL.
+ * @param peer        The id of the connected peer.
+ * @param local_id    What we told it; not NULL. Copied.
+ * @param local_len   1 to 64.
+ * @param remote_id   What it told us; not NULL. Copied.
+ * @param remote_len  1 to 64.
+ * @return 1: this connection ends (also: both ids are the same, so it is one with ourselves); 0: it stays, and another one
+ *         with the same ids ends; or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the peer left), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_peer_deduplicate(setowire_swarm *swarm,
+                                  uint64_t peer,
+                                  const uint8_t *local_id,
+                                  size_t local_len,
+                                  const uint8_t *remote_id,
+                                  size_t remote_len);
+
+/**
+ * Tells what is known of all peers, connected or not, and of all that are banned: a JSON array of objects as
+ * setowire_swarm_known_peer() gives.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param buf    Where to; cut to `cap` bytes, and ended with a zero byte if `cap` is not 0. NULL only with `cap` 0.
+ * @param cap    Bytes of `buf`.
+ * @param len    Where the length of the whole text without the zero byte is written, 0 on failure. Not NULL. If it is not
+ *               less than `cap`, the text is cut: call again with more. It may have grown meanwhile.
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC; then `buf` holds an
+ *         empty text.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_known_peers(setowire_swarm *swarm,
+                                   char *buf,
+                                   size_t cap,
+                                   size_t *len);
+
+/**
+ * Tells what is known of a peer, connected or not. A JSON object (later versions may add to it) with
+ *   - "key": 64 hexadecimal digits, or null for a peer of the older packages; "id": null, or 16 hexadecimal digits, the
+ *     first 8 bytes of its id;
+ *   - "addresses": array of texts, where it may be, the newest first; "source": as in CONNECTION events;
+ *   - "topics": array of ids of topic sessions, by which it was found;
+ *   - "peer": number, its id while it is connected; 0: it is not;
+ *   - "attempts": number, dials that ended since the last good connection; "priority": number, how urgent the next dial is,
+ *     4 to 0, with the preset "v2" 5 to 0, or null: it is not dialled again by itself; "prioritized": true or false, that
+ *     number is 2 or more; "proven": true or false, a dial opened since the count began;
+ *   - "banned", "client" (we dialled it last), "explicit" (joined with setowire_swarm_join_peer()), "reconnecting" (see
+ *     setowire_swarm_set_reconnect()), "queued" (to be dialled), "waiting" (for its next dial), "dialling": true or false.
+ *
+ * @param swarm    The swarm; not NULL.
+ * @param key      As for setowire_swarm_join_peer().
+ * @param key_len  32, or 8 to 20.
+ * @param buf      Where to; cut to `cap` bytes, and ended with a zero byte if `cap` is not 0. NULL only with `cap` 0.
+ * @param cap      Bytes of `buf`; 4,096 are nearly always enough.
+ * @param len      As for setowire_swarm_known_peers().
+ * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (the swarm does not know it), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC; then `buf` holds an empty text.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_known_peer(setowire_swarm *swarm,
+                                  const uint8_t *key,
+                                  size_t key_len,
+                                  char *buf,
+                                  size_t cap,
+                                  size_t *len);
 
 /* ---- Peers: sending, and what is known of them ----------------------------------------------------------- */
 
@@ -1402,12 +2051,22 @@ SETOWIRE_API uint64_t setowire_event_seq(const setowire_event *event);
 SETOWIRE_API uint64_t setowire_event_peer(const setowire_event *event);
 
 /**
- * The id of the topic session an event is about: that of a MESSAGE with SETOWIRE_MESSAGE_BROADCAST; 0: none.
+ * The id of the topic session an event is about: that of a MESSAGE with SETOWIRE_MESSAGE_BROADCAST, a TOPIC_UPDATED or
+ * PEER_TOPIC, and, if a topic led to the peer, of a PEER, PEER_REJECTED or ASK; 0: none.
  *
  * @param event  The event. NULL: 0 is returned.
  * @since 0.1.0
  */
-SETOWIRE_API uint64_t setowire_event_topic(const setowire_event *event);
+SETOWIRE_API
+uint64_t setowire_event_topic(const setowire_event *event);
+
+/**
+ * The number of the question that an ASK event asks, for setowire_swarm_answer(); 0: another kind.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint64_t setowire_event_question(const setowire_event *event);
 
 /**
  * The id of the stream that a STREAM, STREAM_READABLE, STREAM_WRITABLE or STREAM_CLOSED event is about; 0: another kind.
@@ -1419,15 +2078,16 @@ SETOWIRE_API
 uint64_t setowire_event_stream(const setowire_event *event);
 
 /**
- * The id of the operation that an OP_DONE event ends; 0: another kind, or a send.
+ * The id of the operation that an OP_DONE event ends, or that a FOUND event belongs to; 0: another kind, or a send.
  *
  * @param event  The event. NULL: 0 is returned.
  * @since 0.1.0
  */
-SETOWIRE_API uint64_t setowire_event_op(const setowire_event *event);
+SETOWIRE_API
+uint64_t setowire_event_op(const setowire_event *event);
 
 /**
- * The tag that the caller gave to the operation an OP_DONE event ends, or the code of the reset of a STREAM_CLOSED
+ * The tag that the caller gave to the operation of an OP_DONE or FOUND event, or the code of the reset of a STREAM_CLOSED
  * event with SETOWIRE_STREAM_RESET; 0: none, or another kind.
  *
  * @param event  The event. NULL: 0 is returned.
@@ -1437,7 +2097,7 @@ SETOWIRE_API
 uint64_t setowire_event_tag(const setowire_event *event);
 
 /**
- * The code of an OP_DONE, DISCONNECTION or CLOSED event: 0, or SETOWIRE_ERR_*.
+ * The code of an OP_DONE, DISCONNECTION, TOPIC_UPDATED or CLOSED event: 0, or SETOWIRE_ERR_*.
  *
  * @param event  The event. NULL: 0 is returned.
  * @since 0.1.0
@@ -1496,8 +2156,9 @@ int32_t setowire_event_fd(setowire_swarm *swarm,
  * Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
  * zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
  * at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of the STREAM events the stream; of OP_DONE the
- * operation, 0 for a send; else 0), u64 tag at 24 (of OP_DONE the caller's; of a broadcast its topic; of STREAM the peer
- * that opened it; of STREAM_CLOSED the code of the peer's reset), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
+ * operation, 0 for a send; of FOUND the operation; of ASK the question; of TOPIC_UPDATED the topic; else 0), u64 tag at 24
+ * (of OP_DONE and FOUND the caller's; of a broadcast, PEER, PEER_REJECTED, PEER_TOPIC and ASK the topic; of STREAM the
+ * peer that opened it; of STREAM_CLOSED the code of the peer's reset), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
  * SETOWIRE_MESSAGE_BROADCAST the author's 32 bytes (zeros: nobody signed it) are at 40 and the data at 72. Skip by
  * record_len what you do not know.
  *

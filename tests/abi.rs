@@ -53,7 +53,13 @@ fn sizes_offsets_and_constants_are_those_that_were_committed() {
     compare("layout.txt", &layout);
 
     // The library copies these structs as bytes: no padding may be hidden in them.
-    for name in ["setowire_swarm_details", "setowire_swarm_counters", "setowire_peer_details"] {
+    for name in [
+        "setowire_swarm_details",
+        "setowire_swarm_counters",
+        "setowire_swarm_state_details",
+        "setowire_topic_details",
+        "setowire_peer_details",
+    ] {
         let sizes = layout.lines().filter_map(|line| line.strip_prefix(&format!("sizeof {name} ")));
         let (fields, whole): (Vec<_>, Vec<_>) = sizes.partition(|rest| rest.contains(' '));
         let sum = fields.iter().map(|rest| rest.rsplit(' ').next().unwrap_or_default().parse::<usize>());

@@ -17,6 +17,38 @@ use std::ffi::c_char;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// Dials a peer by its key alone, once, without a topic: it is looked for on the local network, and where it is known to
+/// have been. It must accept that, and be found, as for setowire_swarm_join_peer(). The firewall is not asked, and the peer is
+/// not dialled again. Otherwise as setowire_swarm_connect().
+///
+/// @param swarm       The swarm; not NULL.
+/// @param key         The 32 bytes of its Ed25519 key, not our own; not NULL. Copied.
+/// @param len         32.
+/// @param timeout_ms  As for setowire_swarm_connect().
+/// @param tag         A number of the caller's that the event repeats.
+/// @param op          Where the operation's id is written, 0 on failure. Not NULL.
+/// @return As for setowire_swarm_connect().
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_swarm_connect_peer(
+    swarm: *mut setowire_swarm,
+    key: *const u8,
+    len: usize,
+    timeout_ms: u32,
+    tag: u64,
+    op: *mut u64,
+) -> i32 {
+    guard("setowire_swarm_connect_peer", || {
+        // SAFETY: the header asks for a place for a number.
+        let mut op = unsafe { Out::new(op, 0, "op")? };
+        let swarm = handle::get(swarm)?;
+        // SAFETY: the header asks for `len` readable bytes.
+        let key = unsafe { pointer::array(key, len, "key")? };
+        op.set(swarm.connect_peer(key, time_limit(timeout_ms), tag)?.0);
+        Ok(0)
+    })
+}
+
 /// Keeps a peer connected, whatever topics are joined: dials it until it answers, and again when it goes. It must accept
 /// that: see the option "accept_explicit". Joining it again, or its own key, changes nothing.
 ///

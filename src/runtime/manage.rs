@@ -52,6 +52,11 @@ impl Swarm {
 
     // ---- Peers ----
 
+    /// Dials a peer by its key alone. `timeout` as for `connect`.
+    pub fn connect_peer(&self, key: [u8; 32], timeout: Option<Duration>, tag: u64) -> Result<OpId> {
+        self.begin(tag, |node, now| node.connect_peer(now, key, timeout, tag))
+    }
+
     /// Keeps a peer connected, whatever topics are joined.
     pub fn join_peer(&self, whom: Whom, addr: Option<SocketAddr>) -> Result<()> {
         self.change(|node, now| node.join_peer(now, node.resolve_whom(now, whom), addr))?

@@ -4,6 +4,10 @@
 #include "check.h"
 
 static const uint8_t bytes[64] = {1};
+/* An Ed25519 seed of zeros and its public key. */
+static const uint8_t pair[64] = {[32] = 0x3b, 0x6a, 0x27, 0xbc, 0xce, 0xb6, 0xa4, 0x2d, 0x62, 0xa3, 0xa8,
+                                 0xd0, 0x2a, 0x6f, 0x0d, 0x73, 0x65, 0x32, 0x15, 0x77, 0x1d, 0xe2, 0x43,
+                                 0xa6, 0x3a, 0xc0, 0x48, 0xa1, 0x8b, 0x59, 0xda, 0x29};
 static int released;
 
 static void release(void *data, void *user_data) {
@@ -38,6 +42,8 @@ static void all_fail(setowire_swarm *swarm, int32_t code) {
     setowire_swarm_details details = {.struct_size = sizeof details, .port_v4 = 7};
     setowire_swarm_counters counters = {.struct_size = sizeof counters, .peers = 7};
     setowire_peer_details peer = {.struct_size = sizeof peer, .peer = 7};
+    setowire_swarm_state_details state = {.struct_size = sizeof state, .known = 7};
+    setowire_topic_details session = {.struct_size = sizeof session, .limit = 7};
 
     FAILS(code, setowire_swarm_close(swarm));
     FAILS(code, setowire_swarm_set_callback(swarm, 0, on_event, &destroyed, count));
@@ -69,6 +75,52 @@ static void all_fail(setowire_swarm *swarm, int32_t code) {
     number = 7;
     FAILS(code, setowire_swarm_topics(swarm, &id, 1, &number));
     CHECK(number == 0);
+    id = 7;
+    FAILS(code, setowire_swarm_join_as(swarm, bytes, 32, NULL, 0, 0, 0, &id));
+    CHECK(id == 0);
+    id = 7;
+    FAILS(code, setowire_topic_refresh(swarm, 1, 0, 0, 0, &id));
+    CHECK(id == 0);
+    id = 7;
+    FAILS(code, setowire_topic_flushed(swarm, 1, 0, &id));
+    CHECK(id == 0);
+    id = 7;
+    FAILS(code, setowire_swarm_flush(swarm, 0, &id));
+    CHECK(id == 0);
+    FAILS(code, setowire_topic_info(swarm, 1, &session));
+    CHECK(session.limit == 0);
+    number = 7;
+    FAILS(code, setowire_topic_sessions(swarm, bytes, 32, &id, 1, &number));
+    CHECK(number == 0);
+    id = 7;
+    FAILS(code, setowire_swarm_lookup(swarm, bytes, 32, NULL, 0, true, 0, &id));
+    CHECK(id == 0);
+    FAILS(code, setowire_swarm_unannounce(swarm, bytes, 32, NULL, 0));
+    FAILS(code, setowire_swarm_listen(swarm));
+    FAILS(code, setowire_swarm_suspend(swarm));
+    FAILS(code, setowire_swarm_resume(swarm));
+    FAILS(code, setowire_swarm_close_now(swarm));
+    FAILS(code, setowire_swarm_state(swarm, &state));
+    CHECK(state.known == 0);
+    FAILS(code, setowire_swarm_set_firewall(swarm, true));
+    FAILS(code, setowire_swarm_answer(swarm, 1, true));
+    id = 7;
+    FAILS(code, setowire_swarm_connect_peer(swarm, bytes, 32, 0, 0, &id));
+    CHECK(id == 0);
+    FAILS(code, setowire_swarm_join_peer(swarm, bytes, 32, NULL));
+    FAILS(code, setowire_swarm_leave_peer(swarm, bytes, 32));
+    FAILS(code, setowire_swarm_ban(swarm, bytes, 32, 0, true));
+    FAILS(code, setowire_swarm_unban(swarm, bytes, 32));
+    FAILS(code, setowire_swarm_set_reconnect(swarm, bytes, 32, false));
+    FAILS(code, setowire_swarm_backoff(swarm, bytes, 32));
+    FAILS(code, setowire_peer_deduplicate(swarm, 1, bytes, 1, bytes, 2));
+    number = 7, text[0] = 7;
+    FAILS(code, setowire_swarm_known_peers(swarm, text, sizeof text, &number));
+    CHECK(number == 0 && text[0] == 0);
+    number = 7, text[0] = 7;
+    FAILS(code, setowire_swarm_known_peer(swarm, bytes, 32, text, sizeof text, &number));
+    CHECK(number == 0 && text[0] == 0);
+    text[0] = 7;
     FAILS(code, setowire_peer_send(swarm, 1, bytes, 1, 0));
     released = 0;
     FAILS(code, setowire_peer_send_owned(swarm, 1, buffer, 1, 0, release, NULL));
@@ -129,6 +181,14 @@ static void configs(void) {
     FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_identity_seed(config, bytes, 31));
     FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_identity_seed(config, bytes, 64));
     FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_identity_seed(config, bytes, SIZE_MAX));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_key_pair(none, pair, 64));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_key_pair(config, NULL, 64));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_key_pair(config, NULL, 0));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_key_pair(config, pair, 32));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_key_pair(config, bytes, 64));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_key_pair(config, pair, SIZE_MAX));
+    OK(setowire_config_set_key_pair(config, pair, 64));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_bind_addr(config, "0.0.0.0:2-1"));
     FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_bind_addr(none, "0.0.0.0:0"));
     FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_bind_addr(config, NULL));
     FAILS(SETOWIRE_ERR_INVALID, setowire_config_set_bind_addr(config, "here"));
@@ -273,6 +333,101 @@ static void parameters(setowire_swarm *swarm) {
     FAILS(SETOWIRE_ERR_INVALID, setowire_event_drain(swarm, buffer, sizeof buffer, NULL));
 }
 
+/* The same for topics as client and server, peers by key, and the firewall. */
+static void more_parameters(setowire_swarm *swarm) {
+    uint64_t id = 7;
+    size_t number = 7;
+    char text[8] = "before";
+    setowire_swarm_state_details state = {.struct_size = 7};
+    setowire_topic_details session = {.struct_size = 0};
+
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_as(swarm, NULL, 32, NULL, 0, 0, 0, &id));
+    CHECK(id == 0);
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_as(swarm, bytes, 31, NULL, 0, 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_as(swarm, bytes, 32, NULL, 32, 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_as(swarm, bytes, 32, bytes, 0, 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_as(swarm, bytes, 32, bytes, SIZE_MAX, 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_as(swarm, bytes, 32, NULL, 0, 4, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_as(swarm, bytes, 32, NULL, 0, UINT32_MAX, UINT64_MAX, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_as(swarm, bytes, 32, NULL, 0, 0, 0, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_topic_refresh(swarm, 1, 4, 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_topic_refresh(swarm, 1, 0, 0, 0, NULL));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_topic_refresh(swarm, 0, 0, 0, 0, &id));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_topic_refresh(swarm, UINT64_MAX, 1, 1, UINT64_MAX, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_topic_flushed(swarm, 1, 0, NULL));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_topic_flushed(swarm, 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_flush(swarm, 0, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_topic_info(swarm, 1, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_topic_info(swarm, 1, &session));
+    session.struct_size = sizeof session;
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_topic_info(swarm, 1, &session));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_topic_sessions(swarm, NULL, 32, &id, 1, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_topic_sessions(swarm, bytes, 33, &id, 1, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_topic_sessions(swarm, bytes, 32, NULL, 1, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_topic_sessions(swarm, bytes, 32, &id, 1, NULL));
+    number = 7;
+    OK(setowire_topic_sessions(swarm, bytes, 32, NULL, 0, &number));
+    CHECK(number == 0);
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_lookup(swarm, NULL, 32, NULL, 0, false, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_lookup(swarm, bytes, 0, NULL, 0, false, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_lookup(swarm, bytes, 32, bytes, 31, false, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_lookup(swarm, bytes, 32, NULL, 0, false, 0, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_unannounce(swarm, NULL, 32, NULL, 0));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_unannounce(swarm, bytes, SIZE_MAX, NULL, 0));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_unannounce(swarm, bytes, 32, NULL, 1));
+    OK(setowire_swarm_unannounce(swarm, bytes, 32, NULL, 0));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_state(swarm, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_state(swarm, &state));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_swarm_answer(swarm, 0, true));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_swarm_answer(swarm, UINT64_MAX, false));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_connect_peer(swarm, NULL, 32, 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_connect_peer(swarm, bytes, 20, 0, 0, &id));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_connect_peer(swarm, bytes, 32, 0, 0, NULL));
+    const size_t wrong[] = {0, 7, 21, 31, 33, SIZE_MAX};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_peer(swarm, bytes, wrong[i], NULL));
+        FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_leave_peer(swarm, bytes, wrong[i]));
+        FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_ban(swarm, bytes, wrong[i], 0, false));
+        FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_unban(swarm, bytes, wrong[i]));
+        FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_set_reconnect(swarm, bytes, wrong[i], true));
+        FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_backoff(swarm, bytes, wrong[i]));
+        FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_known_peer(swarm, bytes, wrong[i], text, sizeof text, &number));
+    }
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_peer(swarm, NULL, 32, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_peer(swarm, bytes, 32, "here"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_peer(swarm, bytes, 32, "127.0.0.1:0"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_join_peer(swarm, bytes, 32, "\xFF:9"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_leave_peer(swarm, NULL, 32));
+    OK(setowire_swarm_leave_peer(swarm, bytes, 8));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_ban(swarm, NULL, 32, 0, false));
+    OK(setowire_swarm_ban(swarm, bytes, 20, UINT64_MAX, true));
+    OK(setowire_swarm_known_peers(swarm, text, sizeof text, &number));
+    CHECK(number > sizeof text && strcmp(text, "[{\"addre") == 0);
+    OK(setowire_swarm_known_peer(swarm, bytes, 8, NULL, 0, &number));
+    CHECK(number > sizeof text);
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_unban(swarm, NULL, 32));
+    OK(setowire_swarm_unban(swarm, bytes, 20));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_set_reconnect(swarm, NULL, 32, true));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_swarm_set_reconnect(swarm, bytes, 32, true));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_backoff(swarm, NULL, 32));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_swarm_backoff(swarm, bytes, 32));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_deduplicate(swarm, 1, NULL, 1, bytes, 1));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_deduplicate(swarm, 1, bytes, 1, NULL, 1));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_deduplicate(swarm, 1, NULL, 0, bytes, 1));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_deduplicate(swarm, 1, bytes, 1, bytes, SIZE_MAX));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_deduplicate(swarm, 1, bytes, 1, bytes, 2));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_known_peers(swarm, NULL, 1, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_known_peers(swarm, text, sizeof text, NULL));
+    OK(setowire_swarm_known_peers(swarm, text, sizeof text, &number));
+    CHECK(number == 2 && strcmp(text, "[]") == 0);
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_known_peer(swarm, NULL, 32, text, sizeof text, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_known_peer(swarm, bytes, 32, NULL, 1, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_known_peer(swarm, bytes, 32, text, sizeof text, NULL));
+    number = 7;
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_swarm_known_peer(swarm, bytes, 32, text, sizeof text, &number));
+    CHECK(number == 0 && text[0] == 0);
+}
+
 static void events(void) {
     size_t len = 7;
     setowire_event_free(NULL);
@@ -280,6 +435,7 @@ static void events(void) {
     CHECK(setowire_event_seq(NULL) == 0);
     CHECK(setowire_event_peer(NULL) == 0);
     CHECK(setowire_event_topic(NULL) == 0);
+    CHECK(setowire_event_question(NULL) == 0);
     CHECK(setowire_event_stream(NULL) == 0);
     CHECK(setowire_event_op(NULL) == 0);
     CHECK(setowire_event_tag(NULL) == 0);
@@ -329,6 +485,7 @@ int main(void) {
 
     setowire_swarm *swarm = quiet_swarm();
     parameters(swarm);
+    more_parameters(swarm);
     setowire_swarm_free(swarm);
     all_fail(swarm, SETOWIRE_ERR_CLOSED);
     setowire_swarm_free(swarm);

@@ -3,7 +3,7 @@
  * written is 0, and what was to be given back is given back. A panic while a swarm is used ends that swarm alone. */
 #include "check.h"
 
-static const uint8_t bytes[32] = {1};
+static const uint8_t bytes[64] = {1};
 static unsigned functions, destroyed, released;
 
 static void aim(const char *name) {
@@ -67,11 +67,14 @@ static void every_function(void) {
     setowire_swarm_details details = {.struct_size = sizeof details};
     setowire_swarm_counters counters = {.struct_size = sizeof counters};
     setowire_peer_details peer = {.struct_size = sizeof peer};
+    setowire_swarm_state_details state = {.struct_size = sizeof state};
+    setowire_topic_details session = {.struct_size = sizeof session};
 
     GIVES(setowire_config_new, () == NULL);
     SURVIVES(setowire_config_free, NULL);
     PANICS(setowire_config_set, config, "lan", "1");
     PANICS(setowire_config_set_identity_seed, config, bytes, 32);
+    PANICS(setowire_config_set_key_pair, config, bytes, 64);
     PANICS(setowire_config_set_bind_addr, config, "0.0.0.0:0");
     PANICS(setowire_config_set_max_peers, config, 1);
     PANICS(setowire_config_set_lan, config, true);
@@ -102,6 +105,31 @@ static void every_function(void) {
     PANICS(setowire_topic_close, swarm, 1);
     PANICS(setowire_topic_broadcast, swarm, 1, bytes, 1);
     PANICS(setowire_swarm_topics, swarm, &id, 1, &number);
+    PANICS(setowire_swarm_listen, swarm);
+    PANICS(setowire_swarm_suspend, swarm);
+    PANICS(setowire_swarm_resume, swarm);
+    PANICS(setowire_swarm_close_now, swarm);
+    PANICS(setowire_swarm_state, swarm, &state);
+    PANICS(setowire_swarm_set_firewall, swarm, true);
+    PANICS(setowire_swarm_answer, swarm, 1, true);
+    PANICS(setowire_swarm_join_as, swarm, bytes, 32, NULL, 0, 0, 0, &id);
+    PANICS(setowire_topic_refresh, swarm, 1, 0, 0, 0, &id);
+    PANICS(setowire_topic_flushed, swarm, 1, 0, &id);
+    PANICS(setowire_swarm_flush, swarm, 0, &id);
+    PANICS(setowire_topic_info, swarm, 1, &session);
+    PANICS(setowire_topic_sessions, swarm, bytes, 32, &id, 1, &number);
+    PANICS(setowire_swarm_lookup, swarm, bytes, 32, NULL, 0, false, 0, &id);
+    PANICS(setowire_swarm_unannounce, swarm, bytes, 32, NULL, 0);
+    PANICS(setowire_swarm_connect_peer, swarm, bytes, 32, 0, 0, &id);
+    PANICS(setowire_swarm_join_peer, swarm, bytes, 32, NULL);
+    PANICS(setowire_swarm_leave_peer, swarm, bytes, 32);
+    PANICS(setowire_swarm_ban, swarm, bytes, 32, 0, false);
+    PANICS(setowire_swarm_unban, swarm, bytes, 32);
+    PANICS(setowire_swarm_set_reconnect, swarm, bytes, 32, false);
+    PANICS(setowire_swarm_backoff, swarm, bytes, 32);
+    PANICS(setowire_peer_deduplicate, swarm, 1, bytes, 1, bytes, 2);
+    PANICS(setowire_swarm_known_peers, swarm, text, sizeof text, &number);
+    PANICS(setowire_swarm_known_peer, swarm, bytes, 32, text, sizeof text, &number);
     PANICS(setowire_peer_send, swarm, 1, bytes, 1, 0);
     PANICS(setowire_peer_send_owned, swarm, 1, buffer, 1, 0, release, NULL);
     CHECK(released == 1);
@@ -142,6 +170,7 @@ static void every_function(void) {
     GIVES(setowire_event_seq, (event) == 0);
     GIVES(setowire_event_peer, (event) == 0);
     GIVES(setowire_event_topic, (event) == 0);
+    GIVES(setowire_event_question, (event) == 0);
     GIVES(setowire_event_stream, (event) == 0);
     GIVES(setowire_event_op, (event) == 0);
     GIVES(setowire_event_tag, (event) == 0);
