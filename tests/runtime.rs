@@ -5,7 +5,7 @@
 use setowire::node::Modes;
 use setowire::{Code, Config, Swarm, event::kind};
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
