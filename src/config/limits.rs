@@ -529,6 +529,11 @@ pub const ROUND_OVERDUE: Duration = Duration::from_secs(30);
 /// How long answers of the local network are waited for in a round: they come within milliseconds, or the beacon was lost
 /// and its echo brings them.
 pub const LAN_ROUND: Duration = Duration::from_millis(500);
+/// How long a source outside of the node may take for a round: a look-up in a large network, all whose first nodes are gone,
+/// ends within this. Then the round counts as failed.
+pub const OUTSIDE_ROUND: Duration = Duration::from_secs(30);
+/// How long a topic that is joined again waits until what was announced before is taken back.
+pub const UNANNOUNCE_PATIENCE: Duration = Duration::from_secs(10);
 /// Answers to beacons that ask, per topic: one in this time serves everyone who asked.
 pub const LAN_ANSWER_PERIOD: Duration = Duration::from_millis(200);
 /// Peers found by a topic with a limit that are remembered between its rounds.

@@ -224,7 +224,10 @@ impl Node {
         if self.closing != Closing::Open {
             return;
         }
-        self.roster.close(forced);
+        roster!(self, now, |roster, lent| roster.close(lent, forced));
+        if !forced {
+            self.be_forgotten();
+        }
         self.end_attempts(now);
         self.follow(now);
         self.lan = None;

@@ -3,7 +3,9 @@
 
 use super::Node;
 use super::swarm::roster;
-use crate::config::limits::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, FIND_PATIENCE, V2_DIAL_TIMEOUT};
+use crate::config::limits::{
+    ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, FIND_PATIENCE, ROUND_PERIOD, ROUND_SPREAD, UNANNOUNCE_PATIENCE, V2_DIAL_TIMEOUT,
+};
 use crate::config::swarm::Preset;
 use crate::crypto::topic::TopicKey;
 use crate::error::{Code, Error, Result};
@@ -11,6 +13,7 @@ use crate::node::api::*;
 use crate::node::rounds::What;
 use crate::swarm::Lent;
 use crate::timers::Timers;
+use rand_chacha::rand_core::Rng;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -157,7 +160,7 @@ impl Node {
             lan.ask(now, &topic.mesh())
         });
         if self.outside {
-            self.ask_outside(What::Find(key), topic.mesh(), RoundKind::Lookup);
+            self.ask_outside(now, What::Find(key), topic.mesh(), RoundKind::Lookup);
         }
         by_lan || self.outside
     }
@@ -181,11 +184,43 @@ impl Node {
             lan.listen(&topic, None);
             lan.answer(&topic.mesh());
         }
-        if self.outside {
-            let name = TopicKey::peer(&self.identity.key()).mesh();
-            self.ask_outside(What::Own, name, RoundKind::Announce);
-        }
+        self.next_own = self.outside.then_some(now.mono);
         self.handle_timeout(now);
+    }
+
+    /// Announces our key outside, and again after the time of a round.
+    pub(super) fn own_due(&mut self, now: Now) {
+        if self.next_own.is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let spread = u64::try_from(ROUND_SPREAD.as_millis()).unwrap_or(u64::MAX);
+        let more = self.rng.next_u64().checked_rem(spread).unwrap_or(0);
+        self.next_own = Some(now.mono + ROUND_PERIOD + Duration::from_millis(more));
+        self.ask_outside(now, What::Own, TopicKey::peer(&self.identity.key()).mesh(), RoundKind::Announce);
+    }
+
+    /// Takes back that we can be found by our key, until `be_found_again`.
+    pub(super) fn be_forgotten(&mut self) {
+        self.next_own = None;
+        if self.findable && self.outside {
+            self.forgetting = true;
+            self.out.push_back(Output::Unannounce { name: TopicKey::peer(&self.identity.key()).mesh() });
+        }
+    }
+
+    /// Not before what was announced earlier is taken back.
+    pub(super) fn be_found_again(&mut self, now: Now) {
+        if self.findable && self.outside {
+            let wait = if self.forgetting { UNANNOUNCE_PATIENCE } else { Duration::ZERO };
+            self.next_own = Some(now.mono + wait);
+        }
+    }
+
+    pub(super) fn key_unannounced(&mut self, now: Now, name: &[u8; 32]) {
+        if self.forgetting && *name == TopicKey::peer(&self.identity.key()).mesh() {
+            self.forgetting = false;
+            self.next_own = self.next_own.map(|_| now.mono);
+        }
     }
 
     /// All sources said where a peer may be that is looked for.

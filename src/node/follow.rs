@@ -274,7 +274,10 @@ impl Node {
     fn updated(&mut self, now: Now, peer: PeerId) {
         self.mesh_changed(now, peer);
         if let Some(info) = self.peer_info(peer) {
-            if let Some(whom) = whom(&info) {
+            if let Some(whom) = whom(&info)
+                && self.roster.whom_of(peer).is_some_and(|before| before != whom)
+            {
+                self.attempt_done(&whom);
                 self.roster.renamed(peer, whom);
             }
             self.share(peer);

@@ -178,6 +178,9 @@ impl Node {
     /// Ends all connections; nothing is dialled, announced or let in until `resume`.
     pub fn suspend(&mut self, now: Now) -> Result<()> {
         self.check_open()?;
+        if !self.roster.status().suspended {
+            self.be_forgotten();
+        }
         roster!(self, now, |roster, lent| roster.suspend(lent));
         self.end_attempts(now);
         self.dialer.clear();
@@ -187,6 +190,9 @@ impl Node {
 
     pub fn resume(&mut self, now: Now) -> Result<()> {
         self.check_open()?;
+        if self.roster.status().suspended {
+            self.be_found_again(now);
+        }
         roster!(self, now, |roster, lent| roster.resume(lent));
         if !self.topics.is_empty() {
             self.dial_seeds(now);

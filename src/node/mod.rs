@@ -65,8 +65,10 @@ pub struct Node {
     finding: BTreeMap<OpId, [u8; 32]>,
     /// A source outside of the node answers rounds.
     outside: bool,
-    /// Others find us by our key.
+    /// Others find us by our key: when that is announced outside again, and whether it is being taken back.
     findable: bool,
+    next_own: Option<Instant>,
+    forgetting: bool,
     accepts_explicit: bool,
     lan: Option<Lan>,
     /// Of this host, as far as they reach our sockets.
@@ -143,6 +145,8 @@ impl Node {
             finding: BTreeMap::new(),
             outside: false,
             findable: false,
+            next_own: None,
+            forgetting: false,
             accepts_explicit: config.accept_explicit,
             addresses: Vec::new(),
             cache: Cache::new(known),
@@ -249,6 +253,7 @@ impl Node {
             self.session.transmits.extend(beacons);
         }
         self.attempts_due(now);
+        self.own_due(now);
         self.rounds_due(now);
         roster!(self, now, |roster, lent| roster.handle_timeout(lent));
         for (op, detail) in self.ops.take_expired(now.mono) {
@@ -309,6 +314,7 @@ impl Node {
         at = earlier(at, self.roster.poll_deadline());
         at = earlier(at, self.attempts.poll_deadline());
         at = earlier(at, self.rounds.poll_deadline());
+        at = earlier(at, self.next_own);
         at = earlier(at, self.next_bootstrap);
         at = earlier(at, self.ops.poll_deadline());
         earlier(at, self.cache.poll_deadline())

@@ -4,7 +4,7 @@
 use super::Node;
 use super::swarm::roster;
 use super::topics::Name;
-use crate::config::limits::LAN_ROUND;
+use crate::config::limits::{LAN_ROUND, OUTSIDE_ROUND};
 use crate::crypto::topic::TopicKey;
 use crate::discovery::Hint;
 use crate::error::{Code, Result};
@@ -27,8 +27,9 @@ pub(super) struct Rounds {
 }
 
 struct Round {
-    /// An answer from outside is waited for.
+    /// An answer from outside is waited for, until then.
     outside: bool,
+    until: Instant,
     /// Answers of the local network are waited for.
     lan: bool,
     /// A source worked.
@@ -92,7 +93,8 @@ impl Node {
             ok = lan.works();
             lan_asked = client && lan.ask(now, &name);
         }
-        self.rounds.rounds.insert(query, Round { outside: self.outside, lan: lan_asked, ok, what });
+        let until = now.mono + OUTSIDE_ROUND;
+        self.rounds.rounds.insert(query, Round { outside: self.outside, until, lan: lan_asked, ok, what });
         // Without anybody to wait for it ends as soon as the beacon has left.
         self.rounds.timers.set(query, Some(if lan_asked { now.mono + LAN_ROUND } else { now.mono }));
         if self.outside {
@@ -101,10 +103,12 @@ impl Node {
     }
 
     /// A question that only a source outside of the node answers.
-    pub(super) fn ask_outside(&mut self, what: What, name: [u8; 32], kind: RoundKind) {
+    pub(super) fn ask_outside(&mut self, now: Now, what: What, name: [u8; 32], kind: RoundKind) {
         // Beside those that the roster counts.
         let query = self.next_id() | OWN_QUERY;
-        self.rounds.rounds.insert(query, Round { outside: true, lan: false, ok: false, what });
+        let until = now.mono + OUTSIDE_ROUND;
+        self.rounds.rounds.insert(query, Round { outside: true, until, lan: false, ok: false, what });
+        self.rounds.timers.set(query, Some(until));
         self.out.push_back(Output::Round { query, name, kind, clear: false });
     }
 
@@ -119,6 +123,11 @@ impl Node {
         for query in self.rounds.timers.take_due(now.mono) {
             if let Some(round) = self.rounds.rounds.get_mut(&query) {
                 round.lan = false;
+                if round.outside && round.until > now.mono {
+                    self.rounds.timers.set(query, Some(round.until));
+                } else if std::mem::take(&mut round.outside) {
+                    self.out.push_back(Output::CancelRound { query });
+                }
             }
             self.round_may_end(now, query);
         }
@@ -172,6 +181,7 @@ impl Node {
 
     /// What `Output::Unannounce` asked for is done, or failed.
     pub fn handle_unannounced(&mut self, now: Now, name: [u8; 32]) {
+        self.key_unannounced(now, &name);
         roster!(self, now, |roster, lent| roster.unannounced(lent, &name));
         self.handle_timeout(now);
     }

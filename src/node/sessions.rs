@@ -14,6 +14,7 @@ use crate::path::{Scope, scope};
 use crate::session::quic::Quic;
 use crate::session::v12::V12;
 use crate::session::{Env, SessionEvent};
+use crate::swarm::door::SERVER_LIMIT;
 use crate::wire::v13;
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
@@ -158,6 +159,10 @@ impl Node {
             let why = format!("no place: {}", self.why_full());
             return self.with_quic(now, |quic, env| quic.turn_away(env, index, why));
         }
+        // Others may have agreed since it was let in.
+        if self.quic.is_accepted(index) && !self.roster.door.takes_server(self.newly_accepted()) {
+            return self.with_quic(now, |quic, env| quic.turn_away(env, index, SERVER_LIMIT));
+        }
         let (peer, waiting) = match old {
             Some(peer) => {
                 self.upgrades.set(peer, None);
@@ -175,6 +180,15 @@ impl Node {
         while self.count() > self.max_peers && self.v12.may_yield() {
             self.with_v12(now, |v12, env| v12.yield_one(env));
         }
+    }
+
+    /// Those who dialled us, are connected, and of whom the roster has not heard.
+    fn newly_accepted(&self) -> usize {
+        let new = self.session.events.iter().filter(|event| match event {
+            SessionEvent::Connected { peer } => self.quic.info(*peer).is_some_and(|info| !info.client),
+            _ => false,
+        });
+        new.count()
     }
 
     /// A modern peer proved its legacy id: a v12 session with it is needless.

@@ -57,7 +57,8 @@ impl Dedup {
         }
     }
 
-    pub fn len(&self) -> usize {
+    /// Pairs that are remembered.
+    pub fn pairs(&self) -> usize {
         self.pairs.len()
     }
 }

@@ -13,7 +13,7 @@ impl Roster {
     pub(super) fn dial_on(&mut self, lent: &mut Lent<'_>) {
         if !self.closed && !self.suspended {
             self.dial_explicit(lent);
-            while self.may_dial() {
+            while self.may_dial() && self.door.may_ask() {
                 let Some(whom) = self.queue.pop(lent.rng) else { break };
                 self.consider(lent, whom);
             }
@@ -24,7 +24,7 @@ impl Roster {
     /// Peers joined by key, in that order: they need no place.
     fn dial_explicit(&mut self, lent: &mut Lent<'_>) {
         for whom in self.explicit.clone() {
-            if self.dialling >= self.options.max_parallel {
+            if self.dialling >= self.options.max_parallel || !self.door.may_ask() {
                 break;
             }
             let Some(known) = self.peers.get(&whom) else { continue };
@@ -54,8 +54,25 @@ impl Roster {
         }
     }
 
+    /// The application lets a peer be dialled. That took its time: it may have to wait for a place.
+    pub(super) fn dial_let(&mut self, lent: &mut Lent<'_>, whom: Whom) {
+        let Some(known) = self.peers.get(&whom) else { return };
+        let may = if known.explicit { self.dialling < self.options.max_parallel } else { self.may_dial() };
+        if self.door.is_banned(&whom, lent.now) {
+            self.flushes.peer_done(&whom);
+        } else if may {
+            self.dial_asked(lent, whom);
+        } else {
+            self.enqueue(lent, whom, None, false);
+        }
+        if !self.queue.contains(&whom) && !self.peers.get(&whom).is_some_and(|known| known.dialling) {
+            self.flushes.peer_done(&whom);
+        }
+        self.collect(&whom, lent);
+    }
+
     /// Dials a peer that the firewall lets through.
-    pub(super) fn dial_asked(&mut self, lent: &mut Lent<'_>, whom: Whom) {
+    fn dial_asked(&mut self, lent: &mut Lent<'_>, whom: Whom) {
         if self.suspended || self.closed {
             return;
         }
@@ -74,7 +91,8 @@ impl Roster {
     /// Asks the application about a peer.
     pub(super) fn ask_about(&mut self, lent: &mut Lent<'_>, whom: Whom, purpose: Purpose, topic: Option<TopicNo>) {
         let Some((id, new)) = self.door.ask(whom, purpose, lent.now) else {
-            return self.flushes.peer_done(&whom);
+            self.flushes.peer_done(&whom);
+            return self.collect(&whom, lent);
         };
         let address = self.peers.get_mut(&whom).and_then(|known| {
             known.asked = true;

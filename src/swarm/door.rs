@@ -67,7 +67,7 @@ pub struct Verdict {
 
 pub const BANNED: &str = "banned";
 pub const FIREWALLED: &str = "Peer is firewalled";
-const SERVER_LIMIT: &str = "server limit: no more peers that dial us are taken";
+pub const SERVER_LIMIT: &str = "server limit: no more peers that dial us are taken";
 const UNANSWERED: &str = "the firewall gave no answer in time";
 const SUSPENDED: &str = "suspended";
 
@@ -116,7 +116,7 @@ impl Door {
         if self.is_banned(whom, now) {
             return Entry::Shut(BANNED);
         }
-        if incoming && self.servers >= self.max_servers {
+        if incoming && !self.takes_server(0) {
             return Entry::Shut(SERVER_LIMIT);
         }
         if !self.firewall {
@@ -128,6 +128,11 @@ impl Door {
             Some((None, _)) => Entry::Shut(UNANSWERED),
             None => Entry::Ask,
         }
+    }
+
+    /// Whether one more who dials us has a place, beside so many of whom is not known here yet.
+    pub fn takes_server(&self, new: usize) -> bool {
+        self.servers.saturating_add(new) < self.max_servers
     }
 
     pub fn is_banned(&self, whom: &Whom, now: Instant) -> bool {
@@ -155,6 +160,11 @@ impl Door {
 
     pub fn banned(&self) -> impl Iterator<Item = &Whom> {
         self.bans.keys()
+    }
+
+    /// There is room for one more question, if one has to be asked.
+    pub fn may_ask(&self) -> bool {
+        !self.firewall || self.questions.len() < QUESTIONS_MAX
     }
 
     /// Opens a question; none: too many are open. A peer that is asked about already is not asked about twice.

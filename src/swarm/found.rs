@@ -31,6 +31,9 @@ impl Roster {
             None => true,
         };
         let is_new = self.peers.get(&whom).is_none();
+        if is_new && self.door.is_banned(&whom, lent.now) {
+            return;
+        }
         if !seeks || (is_new && !self.make_room(addr)) {
             return;
         }
@@ -85,14 +88,14 @@ impl Roster {
 
     fn make_room(&mut self, addr: Option<SocketAddr>) -> bool {
         let Some(ip) = addr.map(|addr| addr.ip()) else { return true };
-        if let Some(oldest) = self.peers.make_room(ip, |whom| self.queue.contains(whom)) {
+        if let Some(oldest) = self.peers.make_room(ip) {
             self.forget(&oldest);
         }
         !self.peers.is_full(ip)
     }
 
     fn hand_on(&mut self, whom: Whom, no: TopicNo) -> bool {
-        let of_topic = self.peers.iter().filter(|(_, known)| known.is_busy() && known.topics.contains(&no)).count();
+        let of_topic = || self.peers.iter().filter(|(_, known)| known.is_busy() && known.topics.contains(&no)).count();
         self.topics.get_mut(&no).is_some_and(|discovery| discovery.hand_on(whom, of_topic))
     }
 
@@ -150,14 +153,21 @@ impl Roster {
             Purpose::Candidate => self.candidate_judged(lent, whom, allowed == Some(true)),
             Purpose::Incoming => self.out.push_back(Action::Admit { whom, allowed: allowed == Some(true) }),
             Purpose::Dial => {
-                if let Some(known) = self.peers.get_mut(&whom) {
-                    known.asked = false;
-                }
-                if allowed == Some(true) {
-                    self.dial_asked(lent, whom);
-                } else {
-                    self.flushes.peer_done(&whom);
-                    self.collect(&whom, lent);
+                let Some(known) = self.peers.get_mut(&whom) else { return };
+                known.asked = false;
+                match allowed {
+                    Some(true) => self.dial_let(lent, whom),
+                    Some(false) => {
+                        self.flushes.peer_done(&whom);
+                        self.collect(&whom, lent);
+                    }
+                    // As one that does not answer: who is joined by key is never given up.
+                    None => {
+                        known.closed = Some(lent.now);
+                        self.retry.count(known, None);
+                        self.again(lent, whom);
+                        self.flushes.peer_done(&whom);
+                    }
                 }
             }
         }
@@ -175,7 +185,7 @@ impl Roster {
                 known.attempts = 0;
             }
         }
-        self.peers.connected(&whom, peer);
+        self.peers.connected(&whom, peer, client);
         self.queue.remove(&whom);
         self.door.forget_verdict(&whom);
         self.dialling = self.dialling.saturating_sub(usize::from(ours));
@@ -188,6 +198,8 @@ impl Roster {
             stats.client_opened = stats.client_opened.saturating_add(1);
         } else {
             self.door.servers = self.door.servers.saturating_add(1);
+            // Its dial was there first: ours ends.
+            stats.client_closed = stats.client_closed.saturating_add(u64::from(ours));
             stats.server_opened = stats.server_opened.saturating_add(1);
         }
     }
@@ -214,7 +226,7 @@ impl Roster {
     /// A peer is known by a better name now: its key.
     pub fn renamed(&mut self, peer: PeerId, to: Whom) {
         let Some(from) = self.peers.of(peer).filter(|from| *from != to) else { return };
-        let (Some(mut old), known) = (self.peers.remove(&from), self.peers.remove(&to)) else { return };
+        let (Some(mut old), known) = (self.peers.take(&from), self.peers.take(&to)) else { return };
         self.queue.remove(&from);
         self.queue.remove(&to);
         self.flushes.renamed(&from, to);
@@ -224,12 +236,15 @@ impl Roster {
             old.explicit |= known.explicit;
             known.addrs.into_iter().rev().for_each(|addr| old.add_addr(addr));
         }
+        let twice = self.explicit.contains(&to);
+        self.explicit.retain(|whom| !twice || *whom != from);
         if let Some(place) = self.explicit.iter_mut().find(|whom| **whom == from) {
             *place = to;
         }
         let addrs = self.peers.replace(to, old);
         addrs.into_iter().rev().for_each(|addr| self.peers.add_addr(&to, addr));
-        self.peers.connected(&to, peer);
+        self.peers.renamed(&from, to);
+        self.flushes.peer_done(&to);
     }
 
     /// A look-up found a peer that is connected.
@@ -278,13 +293,7 @@ impl Roster {
     /// A connection ended. `lost`: nobody closed it, and it was last at these addresses.
     pub fn disconnected(&mut self, lent: &mut Lent<'_>, peer: PeerId, lost: &[SocketAddr]) {
         self.dedup.gone(peer);
-        let Some(whom) = self.peers.disconnected(peer) else { return };
-        lost.iter().rev().for_each(|addr| self.peers.add_addr(&whom, *addr));
-        let Some(known) = self.peers.get_mut(&whom) else { return };
-        let open = known.opened.take().map(|opened| lent.now.saturating_duration_since(opened));
-        known.closed = Some(lent.now);
-        known.lost = !lost.is_empty();
-        let client = known.client;
+        let Some((whom, client)) = self.peers.disconnected(peer) else { return };
         self.connections = self.connections.saturating_sub(1);
         if client {
             self.clients = self.clients.saturating_sub(1);
@@ -293,6 +302,12 @@ impl Roster {
             self.door.servers = self.door.servers.saturating_sub(1);
             self.stats.server_closed = self.stats.server_closed.saturating_add(1);
         }
+        lost.iter().rev().for_each(|addr| self.peers.add_addr(&whom, *addr));
+        // Another connection with it goes on: it was known under two names.
+        let Some(known) = self.peers.get_mut(&whom).filter(|known| known.connected.is_none()) else { return };
+        let open = known.opened.take().map(|opened| lent.now.saturating_duration_since(opened));
+        known.closed = Some(lent.now);
+        known.lost = !lost.is_empty();
         if client || known.lost {
             self.retry.count(known, open);
             self.again(lent, whom);
@@ -364,7 +379,7 @@ impl Roster {
 
     fn forget(&mut self, whom: &Whom) {
         self.queue.remove(whom);
-        if let Some(known) = self.peers.remove(whom) {
+        if let Some(known) = self.peers.take(whom) {
             for no in &known.topics {
                 if let Some(discovery) = self.topics.get_mut(no) {
                     discovery.forget(whom);

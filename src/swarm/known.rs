@@ -80,9 +80,9 @@ impl Known {
         self.dialling || self.connected.is_some()
     }
 
-    /// Others told of it, nobody here chose it, and it never answered.
+    /// Others told of it, nobody here chose it or is asked about it, and it never answered.
     fn is_hearsay(&self) -> bool {
-        self.connected.is_none() && !self.explicit && !self.proven && !self.dialling
+        self.connected.is_none() && !self.explicit && !self.proven && !self.dialling && !self.asked
     }
 }
 
@@ -93,7 +93,8 @@ pub struct Peers {
     /// Peers that never answered and whose newest address is there.
     by_ip: BTreeMap<IpAddr, BTreeSet<(u64, Whom)>>,
     by_age: BTreeMap<u64, Whom>,
-    by_peer: BTreeMap<PeerId, Whom>,
+    /// Who is connected; whether we dialled.
+    by_peer: BTreeMap<PeerId, (Whom, bool)>,
     last: u64,
 }
 
@@ -117,8 +118,8 @@ impl Peers {
     }
 
     /// Who has to go to make room for one more at this address.
-    pub fn make_room(&self, ip: IpAddr, may_go: impl Fn(&Whom) -> bool) -> Option<Whom> {
-        let goes = |whom: &Whom| self.peers.get(whom).is_some_and(Known::is_hearsay) && may_go(whom);
+    pub fn make_room(&self, ip: IpAddr) -> Option<Whom> {
+        let goes = |whom: &Whom| self.peers.get(whom).is_some_and(Known::is_hearsay);
         match self.by_ip.get(&ip).filter(|there| there.len() >= KNOWN_PER_IP) {
             Some(there) => there.iter().map(|(_, whom)| *whom).find(|whom| goes(whom)),
             None if self.peers.len() >= KNOWN_MAX => self.by_age.values().copied().find(|whom| goes(whom)),
@@ -154,33 +155,42 @@ impl Peers {
         addrs
     }
 
-    pub fn connected(&mut self, whom: &Whom, peer: PeerId) {
+    pub fn connected(&mut self, whom: &Whom, peer: PeerId, client: bool) {
+        self.by_peer.insert(peer, (*whom, client));
         let Some(known) = self.peers.get_mut(whom) else { return };
         known.connected = Some(peer);
         let (ip, order) = (known.addrs.first().map(SocketAddr::ip), known.order);
         self.unlist(ip, order, whom);
-        self.by_peer.insert(peer, *whom);
     }
 
-    pub fn disconnected(&mut self, peer: PeerId) -> Option<Whom> {
-        let whom = self.by_peer.remove(&peer)?;
-        if let Some(known) = self.peers.get_mut(&whom) {
-            known.connected = None;
+    /// Who that was, and whether we had dialled.
+    pub fn disconnected(&mut self, peer: PeerId) -> Option<(Whom, bool)> {
+        let (whom, client) = self.by_peer.remove(&peer)?;
+        if let Some(known) = self.peers.get_mut(&whom).filter(|known| known.connected == Some(peer)) {
+            let other = self.by_peer.iter().find(|(_, (other, _))| *other == whom);
+            known.connected = other.map(|(peer, _)| *peer);
         }
-        Some(whom)
+        Some((whom, client))
+    }
+
+    /// Connections under one name are under another.
+    pub fn renamed(&mut self, from: &Whom, to: Whom) {
+        self.by_peer.values_mut().filter(|(whom, _)| whom == from).for_each(|(whom, _)| *whom = to);
+        if let Some(known) = self.peers.get(&to) {
+            let (ip, order) = (known.addrs.first().map(SocketAddr::ip), known.order);
+            self.unlist(ip, order, &to);
+        }
     }
 
     pub fn of(&self, peer: PeerId) -> Option<Whom> {
-        self.by_peer.get(&peer).copied()
+        self.by_peer.get(&peer).map(|(whom, _)| *whom)
     }
 
-    pub fn remove(&mut self, whom: &Whom) -> Option<Known> {
+    /// Takes a peer out. Its connections keep their name.
+    pub fn take(&mut self, whom: &Whom) -> Option<Known> {
         let known = self.peers.remove(whom)?;
         self.by_age.remove(&known.order);
         self.unlist(known.addrs.first().map(SocketAddr::ip), known.order, whom);
-        if let Some(peer) = known.connected {
-            self.by_peer.remove(&peer);
-        }
         Some(known)
     }
 

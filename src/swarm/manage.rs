@@ -39,6 +39,8 @@ impl Roster {
             known.explicit = false;
             if known.topics.is_empty() {
                 known.waiting = false;
+                self.queue.remove(whom);
+                self.flushes.peer_done(whom);
             }
         }
         self.collect(whom, lent);
@@ -73,11 +75,12 @@ impl Roster {
             _ => None,
         });
         let until = life.and_then(|life| lent.now.checked_add(life));
+        let again = self.door.is_banned(&whom, lent.now);
         if !self.door.ban(whom, until, false) {
             let detail = format!("peer: {BANS_MAX} are banned, that is the limit; lift a ban");
             return Err(Error::new(Code::WouldBlock, detail));
         }
-        self.stats.banned = self.stats.banned.saturating_add(1);
+        self.stats.banned = self.stats.banned.saturating_add(u64::from(!again));
         self.queue.remove(&whom);
         self.flushes.peer_done(&whom);
         if close && let Some(peer) = self.peers.get(&whom).and_then(|known| known.connected) {
@@ -92,13 +95,13 @@ impl Roster {
         self.collect(whom, lent);
     }
 
-    pub(super) fn banned_by_firewall(&mut self, lent: &mut Lent<'_>, whom: Whom) {
-        self.peers.enter(whom, Source::Incoming);
+    /// Anybody can dial us under any number of keys: the ban is all that is kept of a stranger.
+    pub(super) fn banned_by_firewall(&mut self, lent: &Lent<'_>, whom: Whom) {
+        let again = self.door.is_banned(&whom, lent.now);
         if self.door.ban(whom, None, true) {
-            self.stats.banned = self.stats.banned.saturating_add(1);
+            self.stats.banned = self.stats.banned.saturating_add(u64::from(!again));
         }
         self.tell(Event::Banned { whom, reason: door::FIREWALLED.to_owned() });
-        let _ = lent;
     }
 
     /// The application answered a question.
@@ -138,7 +141,7 @@ impl Roster {
         }
         self.door.suspended = true;
         for no in self.topics.keys().copied().collect::<Vec<TopicNo>>() {
-            self.suspend_topic(no);
+            self.suspend_topic(lent, no);
         }
         self.queue.clear();
         self.retry.clear();
@@ -186,16 +189,17 @@ impl Roster {
     }
 
     /// The swarm ends. Topics are taken back unless it is `forced`.
-    pub fn close(&mut self, forced: bool) {
+    pub fn close(&mut self, lent: &mut Lent<'_>, forced: bool) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
         if !forced {
             for no in self.topics.keys().copied().collect::<Vec<TopicNo>>() {
-                self.suspend_topic(no);
+                self.suspend_topic(lent, no);
             }
         }
         self.topics.clear();
+        self.leaving.clear();
         self.queue.clear();
         self.retry.clear();
         self.door.clear_questions();

@@ -73,8 +73,8 @@ pub struct Roster {
     options: SwarmOptions,
     own: Vec<Whom>,
     topics: BTreeMap<TopicNo, Discovery>,
-    /// Topics that are being taken back, and how often.
-    leaving: BTreeMap<[u8; 32], usize>,
+    /// Topics that are being taken back: how often, and until when that is waited for.
+    leaving: BTreeMap<[u8; 32], (usize, Instant)>,
     peers: Peers,
     queue: Queue<Whom>,
     retry: Retry,
@@ -133,6 +133,7 @@ impl Roster {
 
     pub fn poll_deadline(&self) -> Option<Instant> {
         let rounds = self.topics.values().filter_map(Discovery::poll_deadline).min();
+        let rounds = earlier(rounds, self.leaving.values().map(|(_, until)| *until).min());
         earlier(rounds, earlier(self.retry.poll_deadline(), self.door.poll_deadline()))
     }
 
@@ -144,6 +145,7 @@ impl Roster {
             self.judged(lent, verdict);
         }
         self.retry_due(lent);
+        self.leaving_due(lent);
         self.rounds_due(lent);
         self.dial_on(lent);
     }
@@ -226,7 +228,7 @@ impl Roster {
             ("queued", self.queue.len()),
             ("questions", self.door.questions()),
             ("flushes", usize::from(!self.flushes.is_empty())),
-            ("id pairs", self.dedup.len()),
+            ("id pairs", self.dedup.pairs()),
         ]
     }
 

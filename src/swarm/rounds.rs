@@ -2,6 +2,7 @@
 
 use super::topics::{Discovery, Step, Wants};
 use super::{Action, Lent, Roster};
+use crate::config::limits::UNANNOUNCE_PATIENCE;
 use crate::node::api::{Event, OpId, TopicId};
 use crate::session::quic::TopicNo;
 
@@ -12,7 +13,7 @@ impl Roster {
         self.topics.entry(no).or_insert_with(|| Discovery::new(name, blocked)).set(id, wants);
         if self.suspended {
             // A joined topic of a suspended swarm begins with the others.
-            self.suspend_topic(no);
+            self.suspend_topic(lent, no);
         }
         self.advance(lent, no);
     }
@@ -23,7 +24,7 @@ impl Roster {
         if !discovery.remove(id) {
             return self.advance(lent, no);
         }
-        self.drop_topic(no);
+        self.drop_topic(lent, no);
         if let Some(mut discovery) = self.topics.remove(&no) {
             // Its session is gone: nothing of it can run.
             discovery.suspend(&mut Vec::new());
@@ -38,8 +39,10 @@ impl Roster {
         }
         for whom in alone {
             self.queue.remove(&whom);
-            if let Some(known) = self.peers.get_mut(&whom).filter(|known| !known.lost) {
-                known.waiting = false;
+            if let Some(known) = self.peers.get_mut(&whom) {
+                // Who was dialled by address was wanted beside the topic.
+                known.waiting &= known.lost && known.source.is_chosen();
+                known.asked = false;
             }
             self.flushes.peer_done(&whom);
             self.collect(&whom, lent);
@@ -48,7 +51,7 @@ impl Roster {
     }
 
     /// Stops a discovery: takes back what it announced, and fails what waits for it.
-    fn drop_topic(&mut self, no: TopicNo) {
+    fn drop_topic(&mut self, lent: &Lent<'_>, no: TopicNo) {
         let Some(discovery) = self.topics.get_mut(&no) else { return };
         let mut steps = Vec::new();
         let name = discovery.name;
@@ -56,33 +59,45 @@ impl Roster {
         self.out.extend(ops.into_iter().map(|op| Action::Done { op, ok: false }));
         self.steps(no, steps);
         if announced {
-            let times = self.leaving.entry(name).or_insert(0);
+            let (times, until) = self.leaving.entry(name).or_insert((0, lent.now));
             *times = times.saturating_add(1);
+            *until = lent.now + UNANNOUNCE_PATIENCE;
             self.out.push_back(Action::Unannounce { name });
         }
     }
 
-    pub(super) fn suspend_topic(&mut self, no: TopicNo) {
-        self.drop_topic(no);
+    pub(super) fn suspend_topic(&mut self, lent: &Lent<'_>, no: TopicNo) {
+        self.drop_topic(lent, no);
         self.flushes.topic_done(no);
     }
 
     /// What was announced under this name was taken back.
     pub fn unannounced(&mut self, lent: &mut Lent<'_>, name: &[u8; 32]) {
         match self.leaving.get_mut(name) {
-            Some(times) if *times > 1 => *times -= 1,
-            Some(_) => {
-                self.leaving.remove(name);
-                let waiting: Vec<TopicNo> =
-                    self.topics.iter().filter(|(_, other)| other.name == *name).map(|(no, _)| *no).collect();
-                for no in waiting {
-                    if let Some(discovery) = self.topics.get_mut(&no) {
-                        discovery.unblock();
-                    }
-                    self.advance(lent, no);
-                }
-            }
+            Some((times, _)) if *times > 1 => *times -= 1,
+            Some(_) => self.left(lent, name),
             None => {}
+        }
+    }
+
+    /// The topic may be announced again.
+    fn left(&mut self, lent: &mut Lent<'_>, name: &[u8; 32]) {
+        self.leaving.remove(name);
+        let waiting: Vec<TopicNo> =
+            self.topics.iter().filter(|(_, other)| other.name == *name).map(|(no, _)| *no).collect();
+        for no in waiting {
+            if let Some(discovery) = self.topics.get_mut(&no) {
+                discovery.unblock();
+            }
+            self.advance(lent, no);
+        }
+    }
+
+    /// Nobody said that these were taken back.
+    pub(super) fn leaving_due(&mut self, lent: &mut Lent<'_>) {
+        let due = self.leaving.iter().filter(|(_, (_, until))| *until <= lent.now).map(|(name, _)| *name);
+        for name in due.collect::<Vec<_>>() {
+            self.left(lent, &name);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::config::swarm::Preset;
 use crate::node::api::{OpId, RoundKind, TopicId, Whom};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// What one session of a topic wants.
@@ -37,6 +37,8 @@ pub enum Step {
 struct Round {
     query: u64,
     modes: (bool, bool),
+    kind: RoundKind,
+    clear: bool,
     waiting: Vec<OpId>,
 }
 
@@ -166,10 +168,11 @@ impl Discovery {
             (_, false) if self.announced => RoundKind::LookupAndUnannounce,
             (_, false) => RoundKind::Lookup,
         };
-        let clear = kind == RoundKind::Announce && !std::mem::replace(&mut self.cleared, true);
-        self.announced = kind == RoundKind::Announce;
+        let clear = kind == RoundKind::Announce && !self.cleared;
+        // From its beginning on, whatever becomes of it.
+        self.announced |= kind == RoundKind::Announce;
         *next = next.saturating_add(1);
-        self.round = Some(Round { query: *next, modes, waiting: std::mem::take(&mut self.waiting) });
+        self.round = Some(Round { query: *next, modes, kind, clear, waiting: std::mem::take(&mut self.waiting) });
         self.next = None;
         steps.push(Step::Begin { query: *next, kind, clear });
     }
@@ -182,6 +185,9 @@ impl Discovery {
     pub fn done(&mut self, query: u64, ok: bool, now: Instant, preset: Preset, rng: &mut ChaCha20Rng) -> Vec<OpId> {
         let Some(round) = self.round.take_if(|round| round.query == query) else { return Vec::new() };
         self.last_ok = Some(ok);
+        // What failed is still to be done by the next one.
+        self.cleared |= ok && round.clear;
+        self.announced &= !(ok && round.kind == RoundKind::LookupAndUnannounce);
         let (period, spread) = match preset {
             Preset::V2 => (V2_ROUND_PERIOD, V2_ROUND_SPREAD),
             Preset::Setowire | Preset::V4 => (ROUND_PERIOD, ROUND_SPREAD),
@@ -205,7 +211,8 @@ impl Discovery {
         }
     }
 
-    /// Stops, and says whether something is to be taken back. The operations that waited fail.
+    /// Stops, and says whether something is to be taken back, which has to be done before it goes on. The operations that
+    /// waited fail.
     pub fn suspend(&mut self, steps: &mut Vec<Step>) -> (bool, Vec<OpId>) {
         self.suspended = true;
         self.due = true;
@@ -215,7 +222,9 @@ impl Discovery {
             ops.extend(round.waiting);
         }
         self.next = None;
-        (std::mem::take(&mut self.announced), ops)
+        let announced = std::mem::take(&mut self.announced);
+        self.blocked |= announced;
+        (announced, ops)
     }
 
     pub fn resume(&mut self) {
@@ -223,8 +232,8 @@ impl Discovery {
         self.due = true;
     }
 
-    /// Whether a peer that a look-up found may be dialled. `connected`: so many of this topic are, or are being dialled.
-    pub fn hand_on(&mut self, whom: Whom, connected: usize) -> bool {
+    /// Whether a peer that a look-up found may be dialled. `connected`: how many of this topic are, or are being dialled.
+    pub fn hand_on(&mut self, whom: Whom, connected: impl FnOnce() -> usize) -> bool {
         if !self.modes().0 {
             return false;
         }
@@ -233,8 +242,7 @@ impl Discovery {
         if limit == usize::MAX || self.handed.contains(&whom) {
             return true;
         }
-        let handed: BTreeSet<&Whom> = self.handed.iter().collect();
-        if connected.max(handed.len()) >= limit {
+        if connected().max(self.handed.len()) >= limit {
             return false;
         }
         self.handed.push_back(whom);

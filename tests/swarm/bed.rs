@@ -322,6 +322,13 @@ impl Bed {
         self.seats[who].events.iter().filter_map(|(_, event)| what(event)).collect()
     }
 
+    /// Drops what was told so far.
+    pub fn forget_events(&mut self, who: usize) {
+        let seat = &mut self.seats[who];
+        seat.events.clear();
+        seat.done.clear();
+    }
+
     /// A value that the node holds for peers.
     pub fn held(&self, who: usize, name: &str) -> usize {
         self.node(who).held().iter().find(|(known, _)| *known == name).map(|(_, n)| *n).expect(name)

@@ -6,7 +6,9 @@
 
 mod bed;
 mod chaos;
+mod flush;
 mod hub;
+mod topics;
 mod v4;
 mod v4_firewall;
 mod v4_peers;

@@ -58,7 +58,9 @@ impl Quic {
         let Some(link) = self.link(index) else { return };
         let Some(key) = link.key else { return };
         let (incoming, whom, addr) = (link.role == Role::Acceptor, Whom::Key(key), link.label);
-        match env.door.enter(&whom, incoming, env.now.mono) {
+        // Who dials us again takes the place that it has.
+        let again = self.keys.get(&key).is_some_and(|open| self.is_accepted(*open));
+        match env.door.enter(&whom, incoming && !again, env.now.mono) {
             Entry::Open => self.let_in(env, index),
             Entry::Shut(why) => self.end_link(env, index, Reason::new(Close::Refused, why)),
             Entry::Ask => env.out.events.push_back(SessionEvent::Knocked { whom, addr }),
@@ -85,6 +87,11 @@ impl Quic {
             Role::Dialler => self.met(env, index),
             Role::Acceptor => self.mark(index),
         }
+    }
+
+    /// The peer dialled us.
+    pub fn is_accepted(&self, index: usize) -> bool {
+        self.links.get(index).and_then(Option::as_deref).is_some_and(|link| link.role == Role::Acceptor)
     }
 
     /// Ends an open session for a reason of ours.
@@ -238,7 +245,10 @@ impl Quic {
         let (label, key) = (link.label, link.key);
         let info = link.info();
         let (peer, dial) = (link.peer.take(), link.dial.take());
-        let redial = match lost.redial {
+        // Nobody is brought back to whom nothing leads any more.
+        let wanted =
+            link.exchange.as_ref().is_some_and(|exchange| exchange.is_explicit() || !exchange.shared().is_empty());
+        let redial = match lost.redial && wanted {
             true => link.paths.as_ref().map_or_else(Vec::new, |paths| paths.confirmed()),
             false => Vec::new(),
         };
@@ -277,6 +287,13 @@ impl Quic {
                 }
                 _ => env.out.events.push_back(SessionEvent::DialDone { ops, result: Err((code, reason)) }),
             }
+        } else if let Some(key) = key
+            && !self.is_coming(&key)
+            && let Some(ops) = self.waiting.remove(&key)
+        {
+            // What these dials gave way to came to nothing.
+            let Lost { code, reason, .. } = lost;
+            env.out.events.push_back(SessionEvent::DialDone { ops, result: Err((code, reason)) });
         }
         self.parked.park(std::mem::replace(&mut env.out.events, before).into_iter());
         self.parked.release(&mut self.room, &mut env.out.events);
@@ -299,6 +316,12 @@ impl Quic {
             ops.retain(|other| *other != op);
             !ops.is_empty()
         });
+    }
+
+    /// A connection with this key is open or may be soon.
+    fn is_coming(&self, key: &[u8; 32]) -> bool {
+        let pending = |link: &Link| link.is_pending() && link.key == Some(*key);
+        self.keys.contains_key(key) || self.is_dialling(key) || self.links.iter().flatten().any(|link| pending(link))
     }
 
     /// A dial of ours to this key is under way.
