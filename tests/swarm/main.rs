@@ -6,8 +6,10 @@
 
 mod bed;
 mod chaos;
+mod doors;
 mod flush;
 mod hub;
+mod peers;
 mod topics;
 mod v4;
 mod v4_firewall;
