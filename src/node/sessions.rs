@@ -185,7 +185,7 @@ impl Node {
     /// Those who dialled us, are connected, and of whom the roster has not heard.
     fn newly_accepted(&self) -> usize {
         let new = self.session.events.iter().filter(|event| match event {
-            SessionEvent::Connected { peer } => self.quic.info(*peer).is_some_and(|info| !info.client),
+            SessionEvent::Connected { peer, .. } => self.quic.info(*peer).is_some_and(|info| !info.client),
             _ => false,
         });
         new.count()
