@@ -16,21 +16,29 @@
 
 from . import errors, events, sync
 from ._native import version as library_version
+from ._manage import SwarmState
 from ._options import SwarmOptions
-from .aio import Datagram, Message, Peer, Stream, Swarm, Topic
+from .aio import Datagram, Lookup, Message, Peer, Stream, Swarm, Topic
 from .errors import *  # noqa: F403
 from .errors import __all__ as _error_names
+from .known import Candidate, PeerInfo
+from .topic import TopicInfo
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Candidate",
     "Datagram",
+    "Lookup",
     "Message",
     "Peer",
+    "PeerInfo",
     "Stream",
     "Swarm",
     "SwarmOptions",
+    "SwarmState",
     "Topic",
+    "TopicInfo",
     "errors",
     "events",
     "library_version",

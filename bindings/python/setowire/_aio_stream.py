@@ -173,6 +173,11 @@ class Stream(StreamBase):
                 self._swarm._unwritten.add(self)
             self._pending.append(data if isinstance(data, bytes) else bytes(data))
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and that the library has not taken yet."""
+        return sum(map(len, self._pending)) - self._at
+
     def writelines(self, lines: Iterable[Data]) -> None:
         """Queues several pieces of bytes."""
         self.write(b"".join(lines))

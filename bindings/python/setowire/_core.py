@@ -7,7 +7,6 @@ events are waited for is the subclasses' matter.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -18,9 +17,10 @@ from weakref import WeakValueDictionary
 from . import _records, events
 from ._emitter import Emitter, Listener
 from ._handle import Data, NativeSwarm
+from ._manage import NEWS, Managed
 from ._options import merge
 from ._records import Record
-from .errors import CLOSED, INVALID, ClosedError, InvalidArgumentError, NotAvailableError, SetowireError, error
+from .errors import CLOSED, ClosedError, SetowireError, error
 from .events import Event, PeerT, StreamT
 from .topic import TopicBase
 
@@ -63,47 +63,13 @@ class SwarmStats:
     mesh_bytes: int
 
 
-def topic_bytes(topic: bytes | bytearray | str) -> bytes:
-    """A topic as bytes; text is taken as hexadecimal digits. The library checks the length."""
-    hint = "; a name becomes a topic with hashlib.sha256(name).digest()"
-    return _bytes_of("topic", topic, hint)
-
-
-def key_bytes(name: str, key: bytes | bytearray | str | None) -> bytes | None:
-    """A key or secret, if there is one, as bytes; text is taken as hexadecimal digits."""
-    return None if key is None else _bytes_of(name, key, "")
-
-
-def _bytes_of(name: str, value: bytes | bytearray | str, hint: str) -> bytes:
-    if not isinstance(value, (bytes, bytearray, memoryview, str)):
-        raise TypeError(f"{name}: bytes or hexadecimal text are wanted, not {type(value).__name__}")
-    if isinstance(value, str):
-        try:
-            return bytes.fromhex(value)
-        except ValueError:
-            shown = repr(value) if name == "topic" else "the text"
-            raise InvalidArgumentError(INVALID, f"{name}: {shown} is not hexadecimal{hint}") from None
-    return bytes(value)
-
-
-def topic_name(topic: bytes, secret: bytes | None) -> tuple[bytes, bytes | None]:
-    """What two sessions of one topic have in common; a secret is not kept."""
-    return topic, None if secret is None else hashlib.sha256(secret).digest()
-
-
-def check_roles(announce: bool, lookup: bool) -> None:
-    """Topics are always announced and looked up in this version."""
-    for name, value in (("announce", announce), ("lookup", lookup)):
-        if not value:
-            raise NotAvailableError(INVALID, f"option '{name}=False' is not available in this version")
-
-
-class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
+class SwarmBase(Managed, Generic[PeerT, StreamT, TopicT]):
     """The swarm without its way of waiting."""
 
     #: `connection`, `update`, `writable` with the peer, `disconnect` with the peer's id, `data` and `datagram` with the
     #: bytes and the peer, `message` with a `Message`, `stream` with the stream, `peers` with the list, `lost` with a
-    #: count, `close` with nothing.
+    #: count, `close` with nothing; `changed` with nothing, `peer` and `peer-rejected` with a `Candidate`, `updated` with the
+    #: topic and whether its round worked, `topic` with a `PeerInfo` and the topic's bytes, `ban` with a `PeerInfo` and why.
     EVENTS: ClassVar[tuple[str, ...]] = (
         "connection",
         "data",
@@ -116,6 +82,12 @@ class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
         "peers",
         "lost",
         "close",
+        "changed",
+        "peer",
+        "peer-rejected",
+        "updated",
+        "topic",
+        "ban",
     )
 
     def __init__(
@@ -126,11 +98,12 @@ class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
         make_stream: Callable[[NativeSwarm, PeerT, int], StreamT],
     ) -> None:
         super().__init__()
-        options = merge(opts, keywords)
+        options = self._options = merge(opts, keywords)
         self._make_peer = make_peer
         self._make_stream = make_stream
         self._peers: dict[int, PeerT] = {}
         self._topics: dict[int, TopicT] = {}
+        self._begin_to_manage()
         #: Those that somebody holds.
         self._streams: WeakValueDictionary[int, StreamT] = WeakValueDictionary()
         self._tags = itertools.count(1)
@@ -171,6 +144,21 @@ class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
     def peers(self) -> list[PeerT]:
         """The connected peers."""
         return list(self._peers.values())
+
+    @property
+    def connections(self) -> set[PeerT]:
+        """The connected peers, as a set."""
+        return set(self._peers.values())
+
+    @property
+    def topics(self) -> list[TopicT]:
+        """The joined topics in the order they were joined, each by its first session."""
+        return self._discoveries()
+
+    def status(self, topic: bytes | bytearray | str) -> TopicT | None:
+        """The first session of a joined topic, else None. Its `info` says what it does."""
+        session: TopicT | None = self._session_of(topic)
+        return session
 
     @property
     def size(self) -> int:
@@ -226,6 +214,8 @@ class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
         if kind == _records.OP_DONE:
             self._completed(record)
             return None
+        if kind in NEWS:
+            return self._take_news(record)
         if kind == _records.PEERS:
             return events.PeerCache(data)
         if kind == _records.LOST:
@@ -258,6 +248,7 @@ class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
 
     def _forget_all(self, failure: SetowireError | None) -> None:
         """The last event was read: the peers are gone, the streams over, the topics closed."""
+        self._destroyed = True
         self._native.release()
         gone = failure or ClosedError(CLOSED, "the swarm was closed")
         for stream in list(self._streams.values()):
@@ -315,6 +306,17 @@ class SwarmBase(Emitter, Generic[PeerT, StreamT, TopicT]):
             self._emit(self, "peers", event.peers)
         elif isinstance(event, events.Lost):
             self._emit(self, "lost", event.messages)
+        elif isinstance(event, events.Changed):
+            self._emit(self, "changed")
+        elif isinstance(event, (events.PeerFound, events.PeerRejected)):
+            self._emit(self, "peer" if isinstance(event, events.PeerFound) else "peer-rejected", event.candidate)
+        elif isinstance(event, events.TopicUpdated):
+            self._emit(self, "updated", event.topic, event.ok)
+        elif isinstance(event, events.PeerTopic):
+            self._emit(event.info, "topic", event.topic)
+            self._emit(self, "topic", event.info, event.topic)
+        elif isinstance(event, events.Banned):
+            self._emit(self, "ban", event.info, event.reason)
         else:
             self._emit(self, "close")
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, TypeVar, overload
 
 from .errors import INVALID, InvalidArgumentError, NotAvailableError
 
 Listener = Callable[..., Any]
+ListenerT = TypeVar("ListenerT", bound=Listener)
+
+#: No callback was given.
+_NONE: Final = object()
 
 #: Events of the older packages whose source does not exist in this version.
 _NOT_AVAILABLE = ("sync", "nat", "nattype")
@@ -28,13 +32,25 @@ class Emitter:
         self._calls: dict[str, tuple[Listener, ...]] = {}
         self._brief: set[str] = set()
 
-    def on(self, event: str, callback: Listener) -> None:
-        """Calls `callback` at every such event."""
-        self._add(event, callback, False)
+    @overload
+    def on(self, event: str) -> Callable[[ListenerT], ListenerT]: ...
 
-    def once(self, event: str, callback: Listener) -> None:
-        """Calls `callback` at the next such event only."""
-        self._add(event, callback, True)
+    @overload
+    def on(self, event: str, callback: Listener) -> None: ...
+
+    def on(self, event: str, callback: Any = _NONE) -> Any:
+        """Calls `callback` at every such event. Without one it is a decorator for the function to call."""
+        return self._listen(event, callback, False)
+
+    @overload
+    def once(self, event: str) -> Callable[[ListenerT], ListenerT]: ...
+
+    @overload
+    def once(self, event: str, callback: Listener) -> None: ...
+
+    def once(self, event: str, callback: Any = _NONE) -> Any:
+        """Calls `callback` at the next such event only. Without one it is a decorator for the function to call."""
+        return self._listen(event, callback, True)
 
     def off(self, event: str, callback: Listener) -> None:
         """Removes a listener; one that is not there is no error."""
@@ -43,6 +59,16 @@ class Emitter:
             if known == callback:
                 self._set(event, listeners[:index] + listeners[index + 1 :])
                 return
+
+    def _listen(self, event: str, callback: Any, once: bool) -> Any:
+        def decorate(function: ListenerT) -> ListenerT:
+            self._add(event, function, once)
+            return function
+
+        if callback is _NONE:
+            return decorate
+        self._add(event, callback, once)
+        return None
 
     def _add(self, event: str, callback: Listener, once: bool) -> None:
         if event in _NOT_AVAILABLE:

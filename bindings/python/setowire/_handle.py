@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Union
 
+from ._control import Begin, NativeControl
 from ._native import (
     PeerDetails,
     SwarmCounters,
@@ -33,7 +34,6 @@ from ._records import Batch, parse
 from .errors import (
     INTERNAL,
     INVALID,
-    NOT_FOUND,
     TOO_SMALL,
     WOULD_BLOCK,
     ClosedError,
@@ -90,7 +90,7 @@ def _forgotten(swarm: int) -> None:
         warnings.warn("a setowire swarm was not closed; use `with`, or destroy()", ResourceWarning, stacklevel=2)
 
 
-class NativeSwarm:
+class NativeSwarm(NativeControl):
     """One `setowire_swarm`. Errors come as exceptions, times in seconds."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -122,36 +122,19 @@ class NativeSwarm:
         """Frees the native swarm; calls that are in it return."""
         _free(self._swarm)
 
-    def join(self, topic: bytes, secret: bytes | None) -> int:
-        number = ctypes.c_uint64()
-        out = ctypes.byref(number)
-        if secret is None:
-            check(self._lib.setowire_swarm_join(self._swarm, topic, len(topic), out))
-        else:
-            check(self._lib.setowire_swarm_join_private(self._swarm, topic, len(topic), secret, len(secret), out))
-        return number.value
-
-    def leave(self, topic: bytes) -> None:
-        code = self._lib.setowire_swarm_leave(self._swarm, topic, len(topic))
-        if code != NOT_FOUND:  # it was not joined: nothing to leave
-            check(code)
-
-    def close_topic(self, number: int) -> None:
-        check(self._lib.setowire_topic_close(self._swarm, number))
-
     def broadcast_topic(self, number: int, data: Data) -> int:
         pointer, length = c_data(data)
         return check(self._lib.setowire_topic_broadcast(self._swarm, number, pointer, length))
 
-    def connect(self, address: str, key: bytes | None, timeout: float | None, tag: int) -> int:
-        """Begins a connect; its OP_DONE carries `tag`. No timeout: the library's own."""
-        number = ctypes.c_uint64()
-        where, limit, out = c_text("address", address), milliseconds(timeout, 0), ctypes.byref(number)
+    def connect(self, address: str | None, key: bytes | None, timeout: float | None) -> Begin:
+        """Without an address the network is asked where the peer with that key is. No timeout: the library's own."""
+        limit, named = milliseconds(timeout, 0), (key, len(key or b""))
+        if address is None:
+            return lambda tag: self._begin(self._lib.setowire_swarm_connect_peer, *named, limit, tag)
+        where = c_text("address", address)
         if key is None:
-            check(self._lib.setowire_swarm_connect(self._swarm, where, limit, tag, out))
-        else:
-            check(self._lib.setowire_swarm_connect_key(self._swarm, where, key, len(key), limit, tag, out))
-        return number.value
+            return lambda tag: self._begin(self._lib.setowire_swarm_connect, where, limit, tag)
+        return lambda tag: self._begin(self._lib.setowire_swarm_connect_key, where, *named, limit, tag)
 
     def cancel(self, operation: int) -> None:
         self._lib.setowire_op_cancel(self._swarm, operation)  # one that has ended already is no error

@@ -118,6 +118,50 @@ class PeerDetails(ctypes.Structure):
     ]
 
 
+class TopicDetails(ctypes.Structure):
+    """`setowire_topic_details`"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("is_private", c_bool),
+        ("client", c_bool),
+        ("server", c_bool),
+        ("client_in_all", c_bool),
+        ("server_in_all", c_bool),
+        ("announced", c_bool),
+        ("reserved", c_uint8 * 6),
+        ("limit", c_uint64),
+        ("topic", c_uint8 * 32),
+    ]
+
+
+class StateDetails(ctypes.Structure):
+    """`setowire_swarm_state_details`"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("open", c_bool),
+        ("listening", c_bool),
+        ("suspended", c_bool),
+        ("reserved", c_uint8),
+        ("connecting", c_uint64),
+        ("connections", c_uint64),
+        ("known", c_uint64),
+        ("queued", c_uint64),
+        ("explicit_peers", c_uint64),
+        ("updates", c_uint64),
+        ("client_attempted", c_uint64),
+        ("client_opened", c_uint64),
+        ("client_closed", c_uint64),
+        ("server_opened", c_uint64),
+        ("server_closed", c_uint64),
+        ("banned", c_uint64),
+    ]
+
+
+_KEY = (c_void_p, c_size_t)
+_TEXT_OUT = (c_void_p, c_size_t, _SIZE)
+
 #: name -> (result type, argument types), in the order of the header. Callback
 #: parameters are plain pointers here: this package never passes one.
 FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -125,6 +169,7 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "setowire_config_free": (None, (c_void_p,)),
     "setowire_config_set": (c_int32, (c_void_p, c_char_p, c_char_p)),
     "setowire_config_set_identity_seed": (c_int32, (c_void_p, c_void_p, c_size_t)),
+    "setowire_config_set_key_pair": (c_int32, (c_void_p, c_void_p, c_size_t)),
     "setowire_config_set_bind_addr": (c_int32, (c_void_p, c_char_p)),
     "setowire_config_set_max_peers": (c_int32, (c_void_p, c_uint32)),
     "setowire_config_set_lan": (c_int32, (c_void_p, c_bool)),
@@ -141,8 +186,13 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "setowire_swarm_set_callback": (c_int32, (c_void_p, c_uint64, c_void_p, c_void_p, c_void_p)),
     "setowire_swarm_join": (c_int32, (c_void_p, c_void_p, c_size_t, _U64)),
     "setowire_swarm_join_private": (c_int32, (c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, _U64)),
+    "setowire_swarm_join_as": (c_int32, (c_void_p, *_KEY, *_KEY, c_uint32, c_uint64, _U64)),
     "setowire_swarm_leave": (c_int32, (c_void_p, c_void_p, c_size_t)),
     "setowire_topic_close": (c_int32, (c_void_p, c_uint64)),
+    "setowire_topic_refresh": (c_int32, (c_void_p, c_uint64, c_uint32, c_uint64, c_uint64, _U64)),
+    "setowire_topic_flushed": (c_int32, (c_void_p, c_uint64, c_uint64, _U64)),
+    "setowire_topic_info": (c_int32, (c_void_p, c_uint64, POINTER(TopicDetails))),
+    "setowire_topic_sessions": (c_int32, (c_void_p, *_KEY, _U64, c_size_t, _SIZE)),
     "setowire_topic_broadcast": (c_int32, (c_void_p, c_uint64, c_void_p, c_size_t)),
     "setowire_swarm_topics": (c_int32, (c_void_p, _U64, c_size_t, _SIZE)),
     "setowire_swarm_connect": (c_int32, (c_void_p, c_char_p, c_uint32, c_uint64, _U64)),
@@ -150,12 +200,32 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         c_int32,
         (c_void_p, c_char_p, c_void_p, c_size_t, c_uint32, c_uint64, _U64),
     ),
+    "setowire_swarm_connect_peer": (c_int32, (c_void_p, *_KEY, c_uint32, c_uint64, _U64)),
     "setowire_op_cancel": (c_int32, (c_void_p, c_uint64)),
     "setowire_swarm_broadcast": (c_int32, (c_void_p, c_void_p, c_size_t)),
     "setowire_swarm_peers": (c_int32, (c_void_p, _U64, c_size_t, _SIZE)),
     "setowire_swarm_info": (c_int32, (c_void_p, POINTER(SwarmDetails))),
     "setowire_swarm_stats": (c_int32, (c_void_p, POINTER(SwarmCounters))),
     "setowire_swarm_network_changed": (c_int32, (c_void_p,)),
+    "setowire_swarm_flush": (c_int32, (c_void_p, c_uint64, _U64)),
+    "setowire_swarm_lookup": (c_int32, (c_void_p, *_KEY, *_KEY, c_bool, c_uint64, _U64)),
+    "setowire_swarm_unannounce": (c_int32, (c_void_p, *_KEY, *_KEY)),
+    "setowire_swarm_listen": (c_int32, (c_void_p,)),
+    "setowire_swarm_join_peer": (c_int32, (c_void_p, *_KEY, c_char_p)),
+    "setowire_swarm_leave_peer": (c_int32, (c_void_p, *_KEY)),
+    "setowire_swarm_ban": (c_int32, (c_void_p, *_KEY, c_uint64, c_bool)),
+    "setowire_swarm_unban": (c_int32, (c_void_p, *_KEY)),
+    "setowire_swarm_set_reconnect": (c_int32, (c_void_p, *_KEY, c_bool)),
+    "setowire_swarm_backoff": (c_int32, (c_void_p, *_KEY)),
+    "setowire_peer_deduplicate": (c_int32, (c_void_p, c_uint64, *_KEY, *_KEY)),
+    "setowire_swarm_known_peers": (c_int32, (c_void_p, *_TEXT_OUT)),
+    "setowire_swarm_known_peer": (c_int32, (c_void_p, *_KEY, *_TEXT_OUT)),
+    "setowire_swarm_set_firewall": (c_int32, (c_void_p, c_bool)),
+    "setowire_swarm_answer": (c_int32, (c_void_p, c_uint64, c_bool)),
+    "setowire_swarm_suspend": (c_int32, (c_void_p,)),
+    "setowire_swarm_resume": (c_int32, (c_void_p,)),
+    "setowire_swarm_close_now": (c_int32, (c_void_p,)),
+    "setowire_swarm_state": (c_int32, (c_void_p, POINTER(StateDetails))),
     "setowire_peer_send": (c_int32, (c_void_p, c_uint64, c_void_p, c_size_t, c_uint64)),
     "setowire_peer_send_owned": (
         c_int32,

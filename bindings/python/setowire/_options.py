@@ -8,9 +8,11 @@ believes it works.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
+from ._asking import Asked
 from ._native import c_data, c_text, check, library
 from .errors import INVALID, INTERNAL, InternalError, InvalidArgumentError, NotAvailableError
 
@@ -18,12 +20,38 @@ from .errors import INVALID, INTERNAL, InternalError, InvalidArgumentError, NotA
 class SwarmOptions(TypedDict, total=False):
     """Every option may be left out."""
 
+    #: Whose defaults: "setowire", "v4" or "v2" of Hyperswarm.
+    preset: Literal["setowire", "v4", "v2"]
     #: 32 bytes, or 64 hexadecimal digits: the identity. Left out: a random one.
     seed: bytes | str | None
-    #: Addresses like "0.0.0.0:0" to bind to, at most one of each family.
+    #: The identity as an Ed25519 secret key of 64 bytes (seed, then public key), or as a mapping or object with a
+    #: `secret_key`. Wins over `seed`.
+    key_pair: Any
+    #: Addresses like "0.0.0.0:0" to bind to, at most one of each family. A range "0.0.0.0:10000-10100": the first free port.
     bind: str | Iterable[str] | None
-    #: Connected peers, both directions.
+    #: Connected peers, both directions; with the preset v4 only dials are held back by it.
     max_peers: int
+    #: Connections that we dialled, with those in progress, and that others dialled. `math.inf`, the default: no limit.
+    max_client_connections: float
+    max_server_connections: float
+    #: Dials in progress.
+    max_parallel: int
+    #: Four waits in ms before a peer is dialled again: short, middle, long, and that of peers joined by key.
+    backoffs: Iterable[int]
+    #: Up to so many ms more, drawn once.
+    jitter: int
+    #: Of the preset v2: three waits in ms, one for each retry; ms until a peer that did not answer after these is forgotten;
+    #: ms until a banned one is (None: never).
+    requeue: Iterable[int]
+    forget_unresponsive: int
+    forget_banned: float | None
+    #: `firewall(key, info)` returns true to ban a peer before it is dialled or let in, `validate(key, info)` returns false to
+    #: leave one alone that was found. Both may be async; without an answer in time the peer is turned away, not banned.
+    firewall: Asked | None
+    validate: Asked | None
+    #: ms that their answers are waited for, and that a refusal is remembered.
+    firewall_deadline: int
+    handshake_clear_wait: int
     #: False: no beacons on the local network.
     lan: bool
     #: Interfaces for beacons; left out: every one that can multicast. A name that does not exist is not an error: it is
@@ -31,6 +59,8 @@ class SwarmOptions(TypedDict, total=False):
     lan_interfaces: str | Iterable[str] | None
     #: "host:port" dialled at join, and every 30 s while nobody is connected. (The identity's seed is `seed`.)
     seeds: Iterable[str] | None
+    #: "host:port" of nodes that are dialled while nobody was met, every 15 s.
+    bootstrap: Iterable[str] | None
     #: Peers of an earlier run, as `on_save_peers` got them.
     peer_cache: list[dict[str, Any]] | None
     #: Called with the peers to keep: when they changed, at most every 30 s, and at the end.
@@ -57,7 +87,6 @@ class SwarmOptions(TypedDict, total=False):
 #: Options of the older packages without a counterpart in this version.
 NOT_AVAILABLE = (
     "relay",
-    "bootstrap",
     "bootstrap_http",
     "piping_servers",
     "exclusive_piping",
@@ -74,8 +103,32 @@ def _names(value: Any) -> str:
     return value if isinstance(value, str) else ",".join(str(part) for part in value)
 
 
+def _count(value: float) -> str:
+    return "unlimited" if value == math.inf else str(value)
+
+
+def _given(value: object) -> str:
+    """Of a callable: whether there is one. None was left out before."""
+    return "true"
+
+
+#: In this order: a preset sets the defaults of what follows.
 _TO_TEXT: dict[str, Callable[[Any], str]] = {
+    "preset": str,
     "max_peers": str,
+    "max_client_connections": _count,
+    "max_server_connections": _count,
+    "max_parallel": str,
+    "backoffs": _names,
+    "jitter": str,
+    "requeue": _names,
+    "forget_unresponsive": str,
+    "forget_banned": lambda value: "never" if value == math.inf else str(value),
+    "firewall": _given,
+    "validate": _given,
+    "firewall_deadline": str,
+    "handshake_clear_wait": str,
+    "bootstrap": _names,
     "lan": _boolean,
     "lan_interfaces": _names,
     "seeds": _names,
@@ -91,6 +144,22 @@ _TO_TEXT: dict[str, Callable[[Any], str]] = {
 }
 
 
+def secret_key(pair: Any) -> Any:
+    """The 64 bytes of a key pair, however it is given."""
+    if isinstance(pair, (bytes, bytearray, memoryview)):
+        return pair
+    if isinstance(pair, str):
+        try:
+            return bytes.fromhex(pair)
+        except ValueError:
+            raise InvalidArgumentError(INVALID, "key_pair: the text is not hexadecimal") from None
+    for name in ("secret_key", "secretKey"):
+        secret = pair.get(name) if isinstance(pair, Mapping) else getattr(pair, name, None)
+        if secret is not None:
+            return secret
+    raise TypeError("key_pair: the 64 bytes of a secret key are wanted, or something with a `secret_key`")
+
+
 def merge(opts: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
     """The options that have a value, from the mapping and the keywords; others are errors."""
     options = {**(opts or {}), **keywords}
@@ -101,6 +170,9 @@ def merge(opts: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[s
         elif name not in SwarmOptions.__annotations__:
             known = ", ".join(SwarmOptions.__annotations__)
             raise InvalidArgumentError(INVALID, f"no option {name!r}; there are {known}")
+    for name in ("firewall", "validate"):
+        if options.get(name) is not None and not callable(options[name]):
+            raise TypeError(f"{name}: {options[name]!r} cannot be called")
     load = options.get("on_load_peers")
     if load is not None and options.get("peer_cache") is None:
         options["peer_cache"] = load()
@@ -122,6 +194,9 @@ def native_config(options: Mapping[str, Any]) -> int:
             _set(config, "seed", seed)
         elif seed is not None:
             check(lib.setowire_config_set_identity_seed(config, *c_data(seed, "seed")))
+        pair = options.get("key_pair")
+        if pair is not None:
+            check(lib.setowire_config_set_key_pair(config, *c_data(secret_key(pair), "key_pair")))
         bind = options.get("bind", ())
         for address in [bind] if isinstance(bind, str) else bind:
             _set(config, "bind", address)

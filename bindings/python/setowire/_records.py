@@ -37,6 +37,14 @@ STREAM: Final = 10
 STREAM_READABLE: Final = 11
 STREAM_WRITABLE: Final = 12
 STREAM_CLOSED: Final = 13
+CHANGED: Final = 14
+PEER: Final = 15
+PEER_REJECTED: Final = 16
+TOPIC_UPDATED: Final = 17
+PEER_TOPIC: Final = 18
+BANNED: Final = 19
+ASK: Final = 20
+FOUND: Final = 21
 CLOSED: Final = 63
 
 #: Flag of MESSAGE: it came unencrypted, anyone may have written it.
@@ -53,9 +61,9 @@ class Record(NamedTuple):
     kind: int
     flags: int
     seq: int
-    #: The number of the peer, operation or stream, 0 where there is none.
+    #: The number of the peer, operation, stream, topic or question, 0 where there is none.
     subject: int
-    #: The caller's number of an operation, the topic of a broadcast, the peer that opened a stream.
+    #: The caller's number of an operation, the topic of a broadcast or of a peer, the peer that opened a stream.
     tag: int
     code: int
     data: Any
@@ -115,6 +123,15 @@ _DATA: Final[dict[int, Callable[[bytes, int], Any]]] = {
     STREAM_READABLE: _text,
     STREAM_WRITABLE: _text,
     STREAM_CLOSED: _text,
+    # Most of these nobody listens to: `json_object` takes apart those that somebody does.
+    CHANGED: _bytes,
+    PEER: _bytes,
+    PEER_REJECTED: _bytes,
+    TOPIC_UPDATED: _bytes,
+    PEER_TOPIC: _bytes,
+    BANNED: _bytes,
+    ASK: _bytes,
+    FOUND: _bytes,
     CLOSED: _text,
 }
 
@@ -172,6 +189,14 @@ def records(batches: Iterable[Batch]) -> list[Record]:
         else:
             one_by_one.extend(Record(MESSAGE, 0, seq, number, 0, 0, data) for _, _, seq, number, _, data in batch)
     return one_by_one
+
+
+def json_object(record: Record) -> dict[str, Any]:
+    """The data of a record that `parse` left as it was."""
+    try:
+        return _object(record.data, record.code)
+    except ValueError as reason:
+        raise _mismatch(f"data of event kind {record.kind}: {reason}") from None
 
 
 def _mismatch(what: str) -> InternalError:

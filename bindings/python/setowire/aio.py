@@ -16,8 +16,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import events
+from ._aio_manage import ManagedSwarm
 from ._aio_stream import Incoming, Stream, Streams
-from ._core import SwarmBase, check_roles, connected_peer, key_bytes, outcome, topic_bytes, topic_name
+from ._aio_topic import Lookup, Topic
 from ._emitter import Emitter, Listener
 from ._handle import Data, NativeSwarm
 from ._inbox import Inbox, Iteration
@@ -27,22 +28,21 @@ from ._stream import PIECE
 from .errors import (
     CLOSED,
     INTERNAL,
-    NOT_FOUND,
     ClosedError,
     PeerClosedError,
     SetowireError,
     WrongLoopError,
     peer_error,
 )
+from .known import PeerInfo
 from .peer import PeerBase
-from .topic import TopicBase
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._options import SwarmOptions
 
-__all__ = ["Datagram", "Message", "Peer", "Stream", "Swarm", "Topic"]
+__all__ = ["Datagram", "Lookup", "Message", "Peer", "Stream", "Swarm", "Topic"]
 
 T = TypeVar("T")
 
@@ -83,38 +83,17 @@ class Peer(PeerBase):
         """The topics that both of us have joined; over p2p-v12 nobody can know."""
         return self._swarm._topics_of(self._topic_numbers)
 
+    @property
+    def info(self) -> PeerInfo:
+        """What the swarm knows of it beyond this connection, and decides about it."""
+        return self._info_in(self._swarm)
+
 
 Message = events.Message[Peer]
 Datagram = events.Datagram[Peer]
 
 
-class Topic(TopicBase):
-    """A joined topic: ``async for message in topic``.
-
-    It gets what is broadcast to the topic, and what peers that have joined it
-    too send to us. Peers of the older packages do not tell their topics: all of
-    them get what such a peer sends. The loop ends when the topic or the swarm is
-    closed.
-    """
-
-    def __init__(self, swarm: Swarm, native: NativeSwarm, number: int, name: tuple[bytes, bytes | None]) -> None:
-        super().__init__(native, number, name)
-        self._swarm = swarm
-        self._inbox: Inbox[Message] = Inbox(swarm._on_room, swarm._reading)
-
-    def __aiter__(self) -> Iteration[Message]:
-        return Iteration(self._inbox)
-
-    async def close(self) -> None:
-        """Ends this session; connections stay."""
-        self._close()
-        self._inbox.finish(None)
-        self._swarm._topics.pop(self.number, None)
-
-    destroy = close
-
-
-class Swarm(SwarmBase[Peer, Stream, Topic]):
+class Swarm(ManagedSwarm):
     """Finds the programs that joined the same topic, and talks to them.
 
         async with Swarm() as swarm:
@@ -127,10 +106,12 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
     """
 
     def __init__(self, opts: Mapping[str, Any] | None = None, /, **options: Unpack[SwarmOptions]) -> None:
+        self._loop = None
         super().__init__(opts, options, self._new_peer, self._new_stream)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._reader: Reader | None = None
-        self._operations: dict[int, asyncio.Future[Record]] = {}
+        self._operations = {}
+        #: Those who wait until nobody is connected.
+        self._quiet = []
         self._room: dict[int, list[asyncio.Future[None]]] = {}
         #: Inboxes that somebody reads.
         self._reading: set[Inbox[Message]] = set()
@@ -176,75 +157,24 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
         """``async for stream in swarm.streams()``: every stream that peers open, until the swarm is closed."""
         return Streams(self, None)
 
-    async def join(
-        self,
-        topic: bytes | bytearray | str,
-        announce: bool = True,
-        lookup: bool = True,
-        *,
-        secret: bytes | bytearray | str | None = None,
-    ) -> Topic:
-        """Looks for the other members of a topic: 32 bytes, by custom the SHA-256 of a name.
+    async def destroy(self, *, force: bool = False) -> None:
+        """Says goodbye to the peers, ends everything, returns when it is done. Twice is harmless.
 
-        With a secret (32 random bytes) the topic is private: only those who have it too find each other, or learn who is
-        a member. It is another topic than the one without it.
+        `force`: at once, without waiting for what is queued and without taking announcements back.
         """
-        check_roles(announce, lookup)
-        self._attach()
-        name, shared = topic_bytes(topic), key_bytes("secret", secret)
-        number = self._native.join(name, shared)
-        joined = self._topics[number] = Topic(self, self._native, number, topic_name(name, shared))
-        return joined
-
-    async def leave(self, topic: bytes | bytearray | str) -> None:
-        """Ends every session of a topic, private ones too; connections stay. A topic that is not joined is no error."""
-        self._attach()
-        name = topic_bytes(topic)
-        self._native.leave(name)
-        for joined in [one for one in self._topics.values() if one.topic == name]:
-            await joined.close()
-
-    async def connect(
-        self, address: str, timeout: float | None = None, *, key: bytes | bytearray | str | None = None
-    ) -> Peer:
-        """Connects to "host:port". No timeout: the library's own (10 s); `math.inf`: none.
-
-        With a key only the peer that holds it will do: whoever else answers there learns nothing of us. Cancelled, it
-        gives the attempt up and returns when that is done.
-        """
-        self._attach()
-        pinned = key_bytes("key", key)
-        tag = next(self._tags)
-        done = self._operation(tag)
-        try:
-            number = self._native.connect(address, pinned, timeout, tag)
-            try:
-                record = await asyncio.shield(done)
-            except asyncio.CancelledError:
-                if not done.done():
-                    self._native.cancel(number)
-                    await asyncio.wait([done])
-                raise
-        finally:
-            self._forget(tag)
-        failure = outcome(record)
-        if failure is not None:
-            raise failure
-        peer = self._peers.get(connected_peer(record))
-        if peer is None:
-            raise PeerClosedError(NOT_FOUND, f"{address} answered and left at once")
-        return peer
-
-    async def destroy(self) -> None:
-        """Says goodbye to the peers, ends everything, returns when it is done. Twice is harmless."""
         if self._ended is not None and self._ended.done():
             return
         self._attach()
         assert self._ended is not None
         if not self._closing:
-            self._closing = True
+            self._closing = self._destroyed = True
             self._native.close()
             self._regulate()
+        if force:
+            try:
+                self._native.close_now()
+            except ClosedError:
+                pass  # it has ended just now
         await asyncio.shield(self._ended)
 
     close = destroy
@@ -254,6 +184,9 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
 
     def _new_stream(self, native: NativeSwarm, peer: Peer, number: int) -> Stream:
         return Stream(self, native, peer, number)
+
+    def _new_inbox(self) -> Inbox[Message]:
+        return Inbox(self._on_room, self._reading)
 
     def _attach(self) -> None:
         """Ties the swarm to the running loop, the first time; later only checks it."""
@@ -373,6 +306,7 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
             gone = PeerClosedError(event.error.code if event.error else CLOSED, event.reason)
             self._wake_room(event.peer.number, gone)
             self._incoming.peer_gone(event.peer)
+            self._wake_quiet()
         elif isinstance(event, events.Closed):
             self._finish(event)
             return
@@ -416,6 +350,7 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
             inbox.finish(event.error)
         self._datagrams.finish(event.error)
         self._incoming.finish(gone)
+        self._wake_quiet()
         self._ended.set_result(None)
         self._notify(event)
 
@@ -493,6 +428,13 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
                     waiter.set_result(None)
                 else:
                     waiter.set_exception(failure)
+
+    def _wake_quiet(self) -> None:
+        if self._quiet and not self._peers:
+            waiters, self._quiet = self._quiet, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     # -- listeners ----------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 from .errors import SetowireError
 
 if TYPE_CHECKING:
+    from .known import Candidate, PeerInfo
     from ._stream import StreamBase
     from .peer import PeerBase
     from .topic import TopicBase
@@ -97,12 +98,63 @@ class Lost:
 
 
 @dataclass(slots=True)
+class Changed:
+    """The number of dials, of connections or of known peers changed: for what shows them. `changed`."""
+
+    connecting: int
+    connections: int
+    known: int
+
+
+@dataclass(slots=True)
+class PeerFound:
+    """Discovery found a peer, which waits to be dialled now. `peer`."""
+
+    candidate: Candidate
+
+
+@dataclass(slots=True)
+class PeerRejected:
+    """Discovery found a peer that the option `validate` did not want. `peer-rejected`."""
+
+    candidate: Candidate
+
+
+@dataclass(slots=True)
+class TopicUpdated:
+    """A round of discovery ended. `updated`."""
+
+    topic: TopicBase
+    #: A source worked.
+    ok: bool
+
+
+@dataclass(slots=True)
+class PeerTopic:
+    """A peer was found by one more topic of ours. `topic`, and `topic` of the `PeerInfo`."""
+
+    info: PeerInfo
+    topic: bytes
+
+
+@dataclass(slots=True)
+class Banned:
+    """The option `firewall` rejected a peer. `ban`."""
+
+    info: PeerInfo
+    reason: str
+
+
+@dataclass(slots=True)
 class Closed:
     """The swarm ended; nothing follows. `close`."""
 
     #: None: it was closed by the application.
     error: SetowireError | None
 
+
+#: What there is to know beside connections and what comes over them.
+News = Union[Changed, PeerFound, PeerRejected, TopicUpdated, PeerTopic, Banned]
 
 Event = Union[
     Connection[PeerT],
@@ -114,5 +166,6 @@ Event = Union[
     Writable[PeerT],
     PeerCache,
     Lost,
+    News,
     Closed,
 ]

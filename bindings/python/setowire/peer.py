@@ -13,6 +13,8 @@ from .errors import ClosedError, PeerClosedError
 
 if TYPE_CHECKING:
     from ._handle import NativeSwarm
+    from ._manage import Managed
+    from .known import PeerInfo
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class PeerBase(Emitter):
         # In the place of the method: a call less for each message.
         setattr(self, "write", native.writer(self.number))
         self.connected = True
+        self._info: PeerInfo | None = None
         #: Why it left, in words, once it has.
         self.reason: str | None = None
         self._describe(description)
@@ -88,6 +91,13 @@ class PeerBase(Emitter):
         #: Bytes of the largest message it can take.
         self.max_message: int = description["max_message"]
         self._rtt_us: int | None = description.get("rtt_us")
+
+    def _info_in(self, swarm: Managed) -> PeerInfo:
+        # It lives at least as long as this, with the listeners that it has.
+        if self._info is None or (self.key is not None and self._info.key is None):
+            whom = self.key or bytes.fromhex((self.legacy_id or "")[:16])
+            self._info = swarm._info(whom)
+        return self._info
 
     @property
     def remote_address(self) -> str:

@@ -25,23 +25,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import events
-from ._core import SwarmBase, check_roles, connected_peer, key_bytes, outcome, topic_bytes, topic_name
 from ._emitter import Listener
-from ._handle import Data, NativeSwarm, seconds
+from ._handle import Data, NativeSwarm
 from ._records import Record, records
+from ._sync_manage import ManagedSwarm, Topic, deadline_of
 from ._sync_stream import Stream
 from .errors import (
     CLOSED,
-    NOT_FOUND,
     TIMED_OUT,
     ClosedError,
-    PeerClosedError,
-    SetowireError,
     SetowireTimeoutError,
     peer_error,
 )
+from .known import PeerInfo
 from .peer import PeerBase
-from .topic import TopicBase
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -94,6 +91,11 @@ class Peer(PeerBase):
         """The topics that both of us have joined; over p2p-v12 nobody can know."""
         return self._swarm._topics_of(self._topic_numbers)
 
+    @property
+    def info(self) -> PeerInfo:
+        """What the swarm knows of it beyond this connection, and decides about it."""
+        return self._info_in(self._swarm)
+
 
 Message = events.Message[Peer]
 Datagram = events.Datagram[Peer]
@@ -101,22 +103,7 @@ IncomingStream = events.IncomingStream[Stream]
 Event = events.Event[Peer]
 
 
-class Topic(TopicBase):
-    """A joined topic."""
-
-    def __init__(self, swarm: Swarm, native: NativeSwarm, number: int, name: tuple[bytes, bytes | None]) -> None:
-        super().__init__(native, number, name)
-        self._swarm = swarm
-
-    def close(self) -> None:
-        """Ends this session; connections stay."""
-        self._close()
-        self._swarm._topics.pop(self.number, None)
-
-    destroy = close
-
-
-class Swarm(SwarmBase[Peer, Stream, Topic]):
+class Swarm(ManagedSwarm):
     """Finds the programs that joined the same topic, and talks to them."""
 
     def __init__(self, opts: Mapping[str, Any] | None = None, /, **options: Unpack[SwarmOptions]) -> None:
@@ -126,7 +113,10 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
         self._reading = False
         self._events: deque[Event] = deque()
         self._lost: events.Lost | None = None
-        self._operations: dict[int, Record | None] = {}
+        self._operations = {}
+        self._questions = deque()
+        #: Not read yet; of more than one only the last counts.
+        self._change: events.Changed | None = None
         self._completions = 0
         self._end: events.Closed | None = None
         _live.add(self)
@@ -151,76 +141,27 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
         what one raises comes out of it.
         """
         with self._changed:
-            self._read_until(lambda: bool(self._events), _deadline(timeout))
+            self._read_until(lambda: bool(self._events), deadline_of(timeout))
             event = self._events.popleft() if self._events else None
             if event is self._lost:
                 self._lost = None
+            elif event is self._change:
+                self._change = None
         if event is not None:
             self._notify(event)
         return event
 
-    def join(
-        self,
-        topic: bytes | bytearray | str,
-        announce: bool = True,
-        lookup: bool = True,
-        *,
-        secret: bytes | bytearray | str | None = None,
-    ) -> Topic:
-        """Looks for the other members of a topic: 32 bytes, by custom the SHA-256 of a name.
+    def destroy(self, *, force: bool = False) -> None:
+        """Says goodbye to the peers, ends everything, returns when it is done. Twice is harmless.
 
-        With a secret (32 random bytes) the topic is private: only those who have it too find each other, or learn who is
-        a member. It is another topic than the one without it.
+        `force`: at once, without waiting for what is queued and without taking announcements back.
         """
-        check_roles(announce, lookup)
-        name, shared = topic_bytes(topic), key_bytes("secret", secret)
-        with self._changed:  # a message for it may be there at once
-            number = self._native.join(name, shared)
-            joined = self._topics[number] = Topic(self, self._native, number, topic_name(name, shared))
-        return joined
-
-    def leave(self, topic: bytes | bytearray | str) -> None:
-        """Ends every session of a topic, private ones too; connections stay. A topic that is not joined is no error."""
-        name = topic_bytes(topic)
-        self._native.leave(name)
-        with self._changed:
-            left = [one for one in self._topics.values() if one.topic == name]
-        for joined in left:
-            joined.close()
-
-    def connect(
-        self, address: str, timeout: float | None = None, *, key: bytes | bytearray | str | None = None
-    ) -> Peer:
-        """Connects to "host:port". No timeout: the library's own (10 s); `math.inf`: none.
-
-        With a key only the peer that holds it will do: whoever else answers there learns nothing of us.
-        """
-        pinned = key_bytes("key", key)
-        tag = next(self._tags)
-        with self._changed:
-            self._operations[tag] = None
+        self._destroyed = True
         try:
-            number = self._native.connect(address, pinned, timeout, tag)
-            try:
-                record = self._await(tag, None)
-            except BaseException:  # Ctrl-C: nobody will ask for the result
-                self._cancel(number)
-                raise
-        finally:
-            with self._changed:
-                self._operations.pop(tag, None)
-        failure = outcome(record)
-        if failure is not None:
-            raise failure
-        peer = self._peers.get(connected_peer(record))
-        if peer is None:
-            raise PeerClosedError(NOT_FOUND, f"{address} answered and left at once")
-        return peer
-
-    def destroy(self) -> None:
-        """Says goodbye to the peers, ends everything, returns when it is done. Twice is harmless."""
-        try:
-            self._native.close()
+            if force:
+                self._native.close_now()
+            else:
+                self._native.close()
         except ClosedError:
             pass  # it has ended already
         with self._changed:
@@ -274,6 +215,12 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
         finally:
             self._reading = False
             self._changed.notify_all()
+        if self._questions:
+            self._changed.release()
+            try:
+                self._answer_questions()
+            finally:
+                self._changed.acquire()
 
     def _wait(self, timeout: float | None) -> bool:
         """Whether events wait. The descriptor is used, because Ctrl-C ends this wait and not the library's own."""
@@ -289,6 +236,10 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
             self._forget_all(event.error)
         elif isinstance(event, (events.Writable, events.Disconnection)):
             event.peer._room_count += 1
+        elif isinstance(event, events.Changed):
+            if self._change is not None:
+                self._events.remove(self._change)
+            self._change = event
         elif isinstance(event, events.Message) and len(self._events) >= BACKLOG:
             self._drop_oldest_message()
         self._events.append(event)
@@ -328,14 +279,8 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
             if not self._read_until(lambda: self._room_count(peer) != count, deadline) and self._end is None:
                 raise SetowireTimeoutError(TIMED_OUT, f"the queue to {peer.id} stayed full for the given time")
 
-    def _cancel(self, number: int) -> None:
-        try:
-            self._native.cancel(number)
-        except SetowireError:
-            pass
-
     def _send(self, peer: Peer, data: Data, timeout: float | None) -> None:
-        deadline = _deadline(timeout)
+        deadline = deadline_of(timeout)
         tag = next(self._tags)
         with self._changed:
             self._operations[tag] = None
@@ -353,7 +298,7 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
             raise peer_error(record.code, str(record.data))
 
     def _open_stream(self, peer: Peer, timeout: float | None) -> Stream:
-        deadline = _deadline(timeout)
+        deadline = deadline_of(timeout)
         while True:
             count = self._room_count(peer)
             number = self._native.open_stream(peer.number)
@@ -376,8 +321,3 @@ class Swarm(SwarmBase[Peer, Stream, Topic]):
     def _call(self, callback: Listener, arguments: tuple[object, ...]) -> None:
         """What a listener raises comes out of `poll`."""
         callback(*arguments)
-
-
-def _deadline(timeout: float | None) -> float | None:
-    """When a time limit ends; none for None and for more than Python can wait."""
-    return None if timeout is None or seconds(timeout) >= threading.TIMEOUT_MAX else time.monotonic() + timeout

@@ -17,6 +17,7 @@ import pytest
 
 import setowire._core
 from setowire import _records
+from setowire._native import StateDetails
 from setowire._records import Record
 from setowire.errors import CLOSED, NOT_FOUND, ClosedError, PeerClosedError
 
@@ -86,16 +87,29 @@ class FakeNative:
     def info(self) -> Any:
         return SimpleNamespace(legacy_id=bytes(20), key=bytes(32), port_v4=1, port_v6=0)
 
-    def join(self, topic: bytes, secret: bytes | None) -> int:
-        self.calls.append(("join", topic, secret))
+    def join(self, topic: bytes, secret: bytes | None, roles: int, limit: int) -> int:
+        self.calls.append(("join", topic, secret, roles, limit))
         return len(self.calls)
 
     def close_topic(self, number: int) -> None:
         self.calls.append(("close_topic", number))
 
-    def connect(self, address: str, key: bytes | None, timeout: float | None, tag: int) -> int:
-        self.calls.append(("connect", address, timeout, tag, key))
+    def connect(self, address: str | None, key: bytes | None, timeout: float | None) -> Callable[[int], int]:
+        def begin(tag: int) -> int:
+            self.calls.append(("connect", address, timeout, tag, key))
+            return 1000 + tag
+
+        return begin
+
+    def flush(self, tag: int) -> int:
+        self.calls.append(("flush", tag))
         return 1000 + tag
+
+    def answer(self, question: int, allowed: bool) -> None:
+        self.calls.append(("answer", question, allowed))
+
+    def state(self) -> StateDetails:
+        return StateDetails()
 
     def cancel(self, operation: int) -> None:
         self.calls.append(("cancel", operation))

@@ -421,7 +421,6 @@ def test_a_loop_that_cannot_watch_descriptors_gets_a_thread(made: list[FakeNativ
     "options, name",
     [
         ({"relay": True}, "relay"),
-        ({"bootstrap": ["a:1"]}, "bootstrap"),
         ({"bootstrap_http": ["http://a"]}, "bootstrap_http"),
         ({"piping_servers": ["a"]}, "piping_servers"),
         ({"exclusive_piping": True}, "exclusive_piping"),
@@ -446,9 +445,7 @@ def test_names_that_never_existed(made: list[FakeNative]) -> None:
 
 
 @asyncio_test
-async def test_join_with_one_role_is_refused(made: list[FakeNative]) -> None:
+async def test_a_topic_that_is_none_is_refused(made: list[FakeNative]) -> None:
     async with setowire.Swarm() as swarm:
-        with pytest.raises(setowire.NotAvailableError, match="announce=False"):
-            await swarm.join(TOPIC, announce=False)
         with pytest.raises(setowire.InvalidArgumentError, match="not hexadecimal"):
             await swarm.join("my topic")

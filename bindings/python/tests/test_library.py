@@ -13,7 +13,7 @@ import pytest
 
 import setowire
 from conftest import ROOT, child_environment
-from setowire import _handle, _native, _records, errors
+from setowire import _control, _handle, _native, _records, errors
 
 HEADER = (ROOT / "include" / "setowire.h").read_text()
 CODE = re.sub(r"/\*.*?\*/|//[^\n]*", "", HEADER, flags=re.S)
@@ -31,6 +31,8 @@ SCALARS: dict[str, Any] = {
 STRUCTURES: dict[str, Any] = {
     "setowire_swarm_details": _native.SwarmDetails,
     "setowire_swarm_counters": _native.SwarmCounters,
+    "setowire_swarm_state_details": _native.StateDetails,
+    "setowire_topic_details": _native.TopicDetails,
     "setowire_peer_details": _native.PeerDetails,
 }
 
@@ -109,6 +111,7 @@ def test_numbers_of_errors_and_events_are_those_of_the_header() -> None:
         assert numbers[name] == getattr(_records, name)
     for name in ("END_NONE", "END_FINISHED", "END_RESET"):
         assert numbers[name] == getattr(_handle, name)
+    assert (numbers["JOIN_CLIENT"], numbers["JOIN_SERVER"]) == (_control.CLIENT, _control.SERVER)
 
 
 def test_names_of_errors_are_those_of_the_library() -> None:

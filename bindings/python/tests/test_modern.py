@@ -193,7 +193,7 @@ async def test_a_loop_over_a_topic_gets_what_is_meant_for_it(made: list[FakeNati
         (native,) = made
         first, again = await swarm.join(bytes(32)), await swarm.join(bytes(32))
         private = await swarm.join(bytes(32), secret=bytes(range(32)))
-        assert native.named("join")[2] == ("join", bytes(32), bytes(range(32)))
+        assert native.named("join")[2] == ("join", bytes(32), bytes(range(32)), 0, 0)
         loops = {topic: aiter(topic) for topic in (first, again, private)}
         native.peer(7, **modern(7, first.number))
         native.peer(8)
