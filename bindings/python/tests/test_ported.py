@@ -8,12 +8,14 @@ of `async def main`.
 from __future__ import annotations
 
 import difflib
+import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, loopback
+from conftest import PACKAGE, ROOT, loopback
 from programs import Program
 
 EXAMPLES = ROOT / "examples" / "python"
@@ -97,8 +99,25 @@ def test_at_most_five_lines_are_different(name: str) -> None:
     assert different <= 5, [(theirs[begin:end], ours[at:to]) for _, begin, end, at, to in changes]
 
 
+def test_the_example_of_the_readme(tmp_path: Path) -> None:
+    """Under "Coming from Hyperswarm"; its topic and options are those of this run."""
+    blocks = re.findall(r"```text\n(.*?)```", (PACKAGE / "README.md").read_text(), flags=re.S)
+    (program,) = [block for block in blocks if "Hyperswarm" in block]
+    options = f'max_peers=32, lan_interfaces="{loopback()}"'
+    local = program.replace("max_peers=32", options).replace("my topic", os.urandom(8).hex())
+    script = tmp_path / "example.py"
+    script.write_text(f"{local}\nasyncio.run(main())\n")
+    with start(script, tmp_path) as one, start(script, tmp_path) as other:
+        keys = [program.line("b'hello'").split()[0] for program in (one, other)]
+        assert all(len(key) == 64 for key in keys) and keys[0] != keys[1]
+
+
 def run(name: str, folder: Path) -> Program:
-    return Program([sys.executable, "-u", "-W", "error", str(EXAMPLES / name), loopback()], folder)
+    return start(EXAMPLES / name, folder, loopback())
+
+
+def start(script: Path, folder: Path, *arguments: str) -> Program:
+    return Program([sys.executable, "-u", "-W", "error", str(script), *arguments], folder)
 
 
 def test_p2pswarm(tmp_path: Path) -> None:
