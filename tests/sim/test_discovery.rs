@@ -65,6 +65,31 @@ fn a_seed_is_dialled_until_it_answers() {
 }
 
 #[test]
+fn bootstrap_nodes_are_dialled_when_nobody_was_met() {
+    let mut world = World::new(512, Profile::WIRE);
+    let server = Place::new(1).on(&[1]);
+    let mut config = Config::default();
+    config.add_bootstrap(&server.v4().to_string()).expect("an address");
+    config.add_bootstrap("198.51.100.7").expect("the usual port");
+    assert_eq!(config.bootstrap[1], "198.51.100.7:49737");
+    config.add_bootstrap("no port:x").expect_err("nonsense");
+    let server = world.add_ours(server, &Config::default());
+    let client = world.add_ours(Place::new(0).on(&[0]), &config);
+    world.run_for(S * 14);
+    assert!(!world.sees(client, server), "not before its time");
+    world.expect("then it is", S * 5, |w| w.sees(client, server));
+    let info = world.ours(client).peer(&world.wire_id(server)).expect("connected").clone();
+    assert_eq!((info.source, info.client), (Source::Bootstrap, true));
+    // Who has met somebody needs none.
+    let (near, other) = (Place::new(3).on(&[3]), Place::new(4).on(&[3]));
+    let alone = world.add_ours(near, &config);
+    let friend = world.add_ours(other, &Config::default());
+    world.expect("met", S * 2, |w| w.sees(alone, friend));
+    world.run_for(S * 60);
+    assert!(!world.sees(alone, server));
+}
+
+#[test]
 fn the_peer_cache_leads_back() {
     let mut world = World::new(503, Profile::WIRE);
     let a = world.add_ours(Place::new(0), &Config::default());
