@@ -10,6 +10,7 @@
 //! A new entry is a function here, its line in [`TARGETS`], a target in `fuzz/` and a
 //! corpus; `tests/fuzz_corpus.rs` replays every corpus and fails when one of the four is missing.
 
+mod manage;
 pub mod node;
 pub mod v13;
 

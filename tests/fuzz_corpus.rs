@@ -114,3 +114,32 @@ fn the_allocator_sees_what_a_call_holds() {
     let kept = std::cell::Cell::new(Vec::new());
     assert!(peak_of(|| kept.set(Vec::<u8>::with_capacity(1 << 20))) >= 1 << 20);
 }
+
+/// Scripts by chance, mostly of calls of the swarm layer between beacons, handshakes and time.
+#[test]
+fn calls_of_the_swarm_layer_in_any_order_break_no_promise() {
+    let scripts = std::env::var("SETOWIRE_FUZZ_SCRIPTS").map_or(400, |text| text.parse().expect("a number"));
+    for seed in 1..=scripts {
+        let mut state = 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(seed);
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u8
+        };
+        let mut script = Vec::new();
+        for _ in 0..300 {
+            // Calls, now and then time, a handshake of an old peer, its end, what the interfaces are.
+            let kind = match byte() % 16 {
+                0..9 => 17,
+                9..12 => 2,
+                12 => 11,
+                13 => 12,
+                14 => 6,
+                _ => byte() % 16,
+            };
+            script.push(kind);
+            script.extend((0..4).map(|_| byte()));
+        }
+        let outcome = std::panic::catch_unwind(|| setowire::fuzz::node::replay(&script));
+        assert!(outcome.is_ok(), "script of seed {seed}");
+    }
+}

@@ -7,11 +7,12 @@
 //! of seven peers for whom a script can shake hands and seal frames, so that a
 //! fuzzer gets past ids and keys. Datagrams of the simulator can be replayed as they are.
 
+use super::manage;
 use crate::config::swarm::SwarmOptions;
 use crate::config::{Config, limits};
 use crate::crypto::identity::{Identity, V12Keys};
 use crate::crypto::v12::{SessionKeys, join_nonce};
-use crate::node::{Datagrams, LanInterface, LocalPorts, Modes, Node, Now, Output, PeerId, Stats, Via};
+use crate::node::{Datagrams, LanInterface, LocalPorts, Modes, Node, Now, Output, PeerId, Stats, Via, Whom};
 use crate::wire::handshake::Hello;
 use crate::wire::ping;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -52,7 +53,8 @@ pub mod step {
     pub const RESOLVED: u8 = 14;
     pub const CLOCK: u8 = 15;
     pub const CLOSE: u8 = 16;
-    pub const KINDS: u8 = 17;
+    pub const MANAGE: u8 = 17;
+    pub const KINDS: u8 = 18;
 }
 
 /// Runs a script.
@@ -80,7 +82,7 @@ pub fn replay(data: &[u8]) -> Stats {
 }
 
 /// The rest of a script.
-struct Script<'a>(&'a [u8]);
+pub(super) struct Script<'a>(&'a [u8]);
 
 impl<'a> Script<'a> {
     fn byte(&mut self) -> Option<u8> {
@@ -89,11 +91,11 @@ impl<'a> Script<'a> {
         Some(*first)
     }
 
-    fn u8(&mut self) -> u8 {
+    pub(super) fn u8(&mut self) -> u8 {
         self.byte().unwrap_or(0)
     }
 
-    fn u16(&mut self) -> u16 {
+    pub(super) fn u16(&mut self) -> u16 {
         u16::from_be_bytes([self.u8(), self.u8()])
     }
 
@@ -195,7 +197,15 @@ impl Run {
                 self.node.handle_resolved(now, self.last_query, result);
             }
             step::CLOCK => self.now.unix_us = u64::from(script.u32()) << 20,
-            step::CLOSE => self.node.close(now, false),
+            step::MANAGE => {
+                let ids: Vec<Whom> = self.keys.iter().map(|(keys, _)| Whom::Legacy(keys.wire_id())).collect();
+                let whom = |n: u8| match n {
+                    128.. => Whom::Key([n; 32]),
+                    n => ids.get(usize::from(n % PEERS)).copied().unwrap_or(Whom::Key([0; 32])),
+                };
+                manage::call(&mut self.node, now, script, whom, address);
+            }
+            step::CLOSE => self.node.close(now, script.u8() & 1 == 1),
             _ => {}
         }
         self.drain();
