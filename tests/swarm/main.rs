@@ -2,14 +2,16 @@
 //!
 //! `bed` runs the nodes, `hub` is the source. `v4*` are the rows of the test matrix of Hyperswarm 4 under their names there,
 //! the other files what the semantics promise beyond it. `SETOWIRE_SWARM_SEEDS=n` runs more seeds of those tests that have some,
-//! `SETOWIRE_SWARM_SEED=s` one of them; `SETOWIRE_SWARM_PEERS=n` sets the size of the largest worlds.
+//! `SETOWIRE_SWARM_SEED=s` one of them; `SETOWIRE_SWARM_SCALE=1` runs the largest worlds.
 
 mod bed;
 mod chaos;
 mod doors;
 mod flush;
 mod hub;
+mod memory;
 mod peers;
+mod scale;
 mod topics;
 mod v4;
 mod v4_firewall;
