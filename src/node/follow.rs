@@ -13,7 +13,6 @@ use crate::path::{is_dialable, scope};
 use crate::session::{Ended, SessionEvent};
 use crate::swarm::{Found, Lent};
 use bytes::Bytes;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 impl Node {
@@ -51,10 +50,8 @@ impl Node {
                 SessionEvent::Shared { peer } => self.updated(now, peer),
                 SessionEvent::Received { peer, data } => {
                     self.session.stats.messages_received += 1;
-                    // To whom no topic is shared a broadcast comes as a message: copies by other ways are no news then.
-                    if data.len() <= limits::MESH_PAYLOAD_BYTES
-                        && self.quic.shared(peer).is_some_and(BTreeSet::is_empty)
-                    {
+                    // With whom no topic is shared gets a broadcast as a message: copies that follow are no news then.
+                    if data.len() <= limits::MESH_PAYLOAD_BYTES && self.quic.was_alone(peer) {
                         self.flood.received(content_id(&data), Link::Peer(peer), now.mono);
                     }
                     self.event(Event::Message { peer, data, clear: false, broadcast: None });
