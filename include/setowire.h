@@ -62,6 +62,16 @@
  * The queue is bounded. Messages of p2p-v12, broadcasts and datagrams that find no room are dropped and a LOST event counts
  * them; other events are not lost.
  *
+ * TOPICS. A topic is joined as server, to be found, as client, to look for others and dial them, or as both:
+ * setowire_swarm_join_as(). Servers are announced, clients dial whom they find, and a peer has one connection, whatever
+ * topics it shares. Whom a swarm dials, how many at once and how often again, is the behaviour of Hyperswarm; the option
+ * "preset" chooses whose defaults hold: "setowire", "v4" or "v2". setowire_topic_flushed() and setowire_swarm_flush() tell when
+ * others can find this swarm and when everyone who was found has been tried; CHANGED, PEER and TOPIC_UPDATED events tell
+ * of the way there. A peer may be kept by its key, setowire_swarm_join_peer(), and banned, setowire_swarm_ban().
+ * FIREWALL. With the option "firewall" an ASK event asks before a peer is dialled and when one dials us; until
+ * setowire_swarm_answer() its connection waits and it learns nothing of this swarm. "No" bans it. Without an answer in time,
+ * 5 s, it is turned away. A callback may answer before it returns, and everything else goes on meanwhile.
+ *
  * SESSIONS. Swarms of this library talk over setowire/13: TLS 1.3 over QUIC, in which both prove their keys. Peers of the
  * older packages talk over p2p-v12, which is encrypted but weak (docs/threat-model.md); the option "legacy" switches it
  * off. What a peer has, its CONNECTION event and setowire_peer_info() tell. Private topics, datagrams, streams and
@@ -397,7 +407,7 @@ typedef struct setowire_topic_details {
     bool announced;
     /** 0. */
     uint8_t reserved[6];
-    /** Of the peers that look-ups find, so many are dialled for this session; 0: all. */
+    /** Of the peers that look-ups find, so many are dialled; 0: all. */
     uint64_t limit;
     /** The topic. */
     uint8_t topic[32];
@@ -1369,7 +1379,8 @@ SETOWIRE_API int32_t setowire_swarm_topics(setowire_swarm *swarm, uint64_t *ids,
  * @param secret_len  32, or 0.
  * @param flags       SETOWIRE_JOIN_CLIENT, SETOWIRE_JOIN_SERVER or both; 0: the default of the preset, which is both, and
  *                    with the preset "v2" client.
- * @param limit       Of the peers that look-ups find, so many are dialled; those that are connected already count. 0: all.
+ * @param limit       Of the peers that look-ups find, about so many are dialled; those that are connected already count. Of
+ *                    several client sessions the largest limit holds. 0: all.
  * @param topic_id    Where the id of this session is written, 0 on failure. Not NULL.
  * @return 0, or SETOWIRE_ERR_INVALID (also: unknown flags), SETOWIRE_ERR_WOULD_BLOCK (too many topics; leave one),
  *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.

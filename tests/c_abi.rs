@@ -73,6 +73,11 @@ fn keys_and_private_topics() {
 }
 
 #[test]
+fn topics_peers_by_key_and_the_firewall() {
+    run("swarm");
+}
+
+#[test]
 fn the_process_ends_under_traffic() {
     run("exits");
 }

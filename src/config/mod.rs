@@ -364,35 +364,4 @@ fn number(name: &str, text: &str, low: usize, high: usize) -> Result<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_of_modern_sessions_take_their_text_and_nothing_else() {
-        let mut config = Config::default();
-        assert_eq!((config.cipher, config.legacy), (Cipher::ChaCha20, true));
-        assert_eq!((config.max_message, config.accept_explicit), (16 << 20, true));
-        for (name, value) in
-            [("cipher", "fastest"), ("legacy", "off"), ("max_message", "1024"), ("accept_explicit", "off")]
-        {
-            config.set(name, value).expect(name);
-        }
-        assert_eq!((config.cipher, config.legacy), (Cipher::Fastest, false));
-        assert_eq!((config.max_message, config.accept_explicit), (1_024, false));
-        config.set("cipher", "chacha20").expect("the other one");
-        config.set("max_message", "67108864").expect("the largest");
-        assert_eq!((config.cipher, config.max_message), (Cipher::ChaCha20, 64 << 20));
-        for (name, value, why) in [
-            ("cipher", "aes", "neither chacha20 nor fastest"),
-            ("cipher", "", "neither chacha20 nor fastest"),
-            ("legacy", "maybe", "neither true nor false"),
-            ("max_message", "1023", "1024 to 67108864"),
-            ("max_message", "67108865", "1024 to 67108864"),
-            ("accept_explicit", "2", "neither true nor false"),
-        ] {
-            let error = config.set(name, value).expect_err(name);
-            assert!(error.detail.starts_with(name) && error.detail.contains(why), "{error}");
-        }
-        assert_eq!((config.cipher, config.max_message), (Cipher::ChaCha20, 64 << 20), "unchanged");
-    }
-}
+mod tests;

@@ -23,7 +23,8 @@ use zeroize::Zeroizing;
 /// @param secret_len  32, or 0.
 /// @param flags       SETOWIRE_JOIN_CLIENT, SETOWIRE_JOIN_SERVER or both; 0: the default of the preset, which is both, and
 ///                    with the preset "v2" client.
-/// @param limit       Of the peers that look-ups find, so many are dialled; those that are connected already count. 0: all.
+/// @param limit       Of the peers that look-ups find, about so many are dialled; those that are connected already count. Of
+///                    several client sessions the largest limit holds. 0: all.
 /// @param topic_id    Where the id of this session is written, 0 on failure. Not NULL.
 /// @return 0, or SETOWIRE_ERR_INVALID (also: unknown flags), SETOWIRE_ERR_WOULD_BLOCK (too many topics; leave one),
 ///         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.

@@ -237,7 +237,7 @@ pub struct setowire_topic_details {
     pub announced: bool,
     /// 0.
     pub reserved: [u8; 6],
-    /// Of the peers that look-ups find, so many are dialled for this session; 0: all.
+    /// Of the peers that look-ups find, so many are dialled; 0: all.
     pub limit: u64,
     /// The topic.
     pub topic: [u8; 32],

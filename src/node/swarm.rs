@@ -32,8 +32,11 @@ impl Node {
             },
             Action::Done { op, ok: true } => self.finish_op(op, Ok(None)),
             Action::Done { op, ok: false } => {
-                let why = "no source answered, or the topic was left, or the swarm suspended or closed";
-                self.finish_op(op, Err((Code::Unreachable, why.to_owned())));
+                let (code, why) = match self.roster.is_closed() {
+                    true => (Code::Closed, "the swarm was closed"),
+                    false => (Code::Unreachable, "no source worked, or the topic was left, or the swarm is suspended"),
+                };
+                self.finish_op(op, Err((code, why.to_owned())));
             }
             Action::Close { peer, reason } => self.end_peer(now, peer, reason),
             Action::Admit { whom: Whom::Key(key), allowed } => {

@@ -126,6 +126,11 @@ impl Roster {
         &self.options
     }
 
+    /// `close` was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// What is to be done next.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.out.pop_front()
