@@ -41,8 +41,12 @@ impl Roster {
         if let Some(addr) = addr {
             self.peers.add_addr(&whom, addr);
         }
-        if is_new && self.options.preset == Preset::V2 {
-            self.first_priority(&whom);
+        if is_new
+            && self.options.preset == Preset::V2
+            && let Some(known) = self.peers.get_mut(&whom)
+        {
+            // Version 2: who was found is one that we dial, also before we did.
+            known.client = true;
         }
         if let Some(no) = topic {
             self.add_topic(&whom, no);
@@ -77,13 +81,6 @@ impl Roster {
         }
         self.enqueue(lent, whom, topic, is_new);
         self.dial_on(lent);
-    }
-
-    /// The preset v2 tells near peers from those behind our own address; only the first is known here.
-    fn first_priority(&mut self, whom: &Whom) {
-        if let Some(known) = self.peers.get_mut(whom) {
-            known.client = true;
-        }
     }
 
     fn make_room(&mut self, addr: Option<SocketAddr>) -> bool {

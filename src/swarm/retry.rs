@@ -60,15 +60,15 @@ impl Retry {
     /// How urgent a dial is: more is sooner. None: it is not to be dialled by itself.
     pub fn priority(&self, known: &Known) -> Option<u8> {
         match self.preset {
-            Preset::V2 => Some(match (known.tried && !known.proven, known.attempts) {
-                (true, _) => 0,
-                (_, 3) => 1,
-                (_, 2) => 4,
-                (_, 1) => 5,
-                (_, 0) if is_near(known) => 3,
-                (_, 0) => 2,
-                _ => return None,
-            }),
+            Preset::V2 => match known.attempts {
+                0..=GIVEN_UP if known.tried && !known.proven => Some(0),
+                0 if is_near(known) => Some(3),
+                0 => Some(2),
+                1 => Some(5),
+                2 => Some(4),
+                3 => Some(1),
+                _ => None,
+            },
             Preset::Setowire | Preset::V4 => match known.attempts {
                 0 => Some(2),
                 1 => Some(4),
@@ -83,8 +83,8 @@ impl Retry {
     /// Counts what came to an end. `open`: how long the connection was there, if it was.
     pub fn count(&self, known: &mut Known, open: Option<Duration>) {
         match self.preset {
-            // A connection begins the count anew; each retry counts, in `again`.
-            Preset::V2 if open.is_some() => known.attempts = 0,
+            // Each retry counts, in `again`; the beginning of a connection set it to none, and since then the application
+            // may have counted (`backoff`).
             Preset::V2 => {}
             Preset::Setowire | Preset::V4 => {
                 if open.is_some_and(|open| open >= GOOD_CONNECTION) {
@@ -106,6 +106,7 @@ impl Retry {
                 1 => Some(Wait::Short),
                 2 => Some(Wait::Middle),
                 3 => Some(Wait::Long),
+                _ if known.explicit => Some(Wait::Forever),
                 _ => None,
             };
         }
