@@ -7,7 +7,8 @@
 use crate::config::limits::{BANS_MAX, QUESTIONS_MAX, VERDICTS_KEPT};
 use crate::config::swarm::SwarmOptions;
 use crate::node::api::Whom;
-use std::collections::BTreeMap;
+use crate::timers::earlier;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What a session is told about who is at the door.
@@ -76,6 +77,8 @@ pub struct Door {
     deadline: Duration,
     clear_wait: Duration,
     bans: BTreeMap<Whom, Ban>,
+    /// When bans end, of those that do.
+    ends: BTreeSet<(Instant, Whom)>,
     /// Answers that were given, for as long as a handshake may take: none means that nobody answered.
     verdicts: BTreeMap<Whom, (Option<bool>, Instant)>,
     questions: BTreeMap<u64, Question>,
@@ -94,6 +97,7 @@ impl Door {
             deadline: options.firewall_deadline,
             clear_wait: options.handshake_clear_wait,
             bans: BTreeMap::new(),
+            ends: BTreeSet::new(),
             verdicts: BTreeMap::new(),
             questions: BTreeMap::new(),
             last_question: 0,
@@ -144,10 +148,12 @@ impl Door {
         if !self.bans.contains_key(&whom) && self.bans.len() >= BANS_MAX {
             let weakest = self.bans.iter().filter(|(_, ban)| ban.by_firewall).min_by_key(|(_, ban)| ban.order);
             match weakest.map(|(whom, _)| *whom) {
-                Some(weakest) => self.bans.remove(&weakest),
+                Some(weakest) => self.unlist(&weakest),
                 None => return false,
             };
         }
+        self.unlist(&whom);
+        self.ends.extend(until.map(|until| (until, whom)));
         self.last_ban = self.last_ban.saturating_add(1);
         self.bans.insert(whom, Ban { until, by_firewall, order: self.last_ban });
         true
@@ -155,7 +161,24 @@ impl Door {
 
     pub fn unban(&mut self, whom: &Whom) -> bool {
         self.verdicts.remove(whom);
-        self.bans.remove(whom).is_some()
+        self.unlist(whom)
+    }
+
+    fn unlist(&mut self, whom: &Whom) -> bool {
+        let Some(ban) = self.bans.remove(whom) else { return false };
+        if let Some(until) = ban.until {
+            self.ends.remove(&(until, *whom));
+        }
+        true
+    }
+
+    /// Whose ban ended.
+    pub fn take_freed(&mut self, now: Instant) -> Vec<Whom> {
+        let due: Vec<Whom> = self.ends.iter().take_while(|(at, _)| *at <= now).map(|(_, whom)| *whom).collect();
+        due.iter().for_each(|whom| {
+            self.unlist(whom);
+        });
+        due
     }
 
     pub fn banned(&self) -> impl Iterator<Item = &Whom> {
@@ -211,7 +234,8 @@ impl Door {
     }
 
     pub fn poll_deadline(&self) -> Option<Instant> {
-        self.questions.values().map(|question| question.deadline).min()
+        let questions = self.questions.values().map(|question| question.deadline).min();
+        earlier(questions, self.ends.first().map(|(at, _)| *at))
     }
 
     /// Questions that nobody answered.

@@ -137,6 +137,9 @@ impl Roster {
     }
 
     pub fn poll_deadline(&self) -> Option<Instant> {
+        if self.closed {
+            return None;
+        }
         let rounds = self.topics.values().filter_map(Discovery::poll_deadline).min();
         let rounds = earlier(rounds, self.leaving.values().map(|(_, until)| *until).min());
         earlier(rounds, earlier(self.retry.poll_deadline(), self.door.poll_deadline()))
@@ -148,6 +151,9 @@ impl Roster {
         }
         for verdict in self.door.handle_timeout(lent.now) {
             self.judged(lent, verdict);
+        }
+        for whom in self.door.take_freed(lent.now) {
+            self.collect(&whom, lent);
         }
         self.retry_due(lent);
         self.leaving_due(lent);
