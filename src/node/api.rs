@@ -268,6 +268,9 @@ pub struct KnownPeer {
     pub priority: Option<u8>,
     pub proven: bool,
     pub banned: bool,
+    /// It leads to a program that is connected under another name, and is not dialled as long as that is so.
+    pub duplicate: bool,
+    /// The last connection with it was dialled by us; under the preset `v2` also: it was found and is to be dialled.
     pub client: bool,
     pub explicit: bool,
     pub reconnecting: bool,

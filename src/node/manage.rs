@@ -129,11 +129,8 @@ impl Node {
             }
         }
         let goes = self.roster.deduplicate(peer, local, remote)?;
-        if let Some(goes) = goes {
-            self.act(now, crate::swarm::Action::Close { peer: goes, reason: "duplicate of another connection" });
-            self.follow(now);
-        }
-        Ok(goes == Some(peer))
+        self.follow(now);
+        Ok(goes)
     }
 
     /// Everyone who is known, connected or not, and everyone who is banned.

@@ -30,7 +30,8 @@ impl Roster {
             let Some(known) = self.peers.get(&whom) else { continue };
             let spacing = EXPLICIT_SPACING.saturating_mul(known.attempts);
             let rested = known.closed.is_none_or(|at| lent.now.saturating_duration_since(at) >= spacing);
-            let may = known.attempts < EXPLICIT_ATTEMPTS && known.reconnecting && !known.asked && !known.is_busy();
+            let held = known.asked || known.is_busy() || known.duplicate.is_some();
+            let may = known.attempts < EXPLICIT_ATTEMPTS && known.reconnecting && !held;
             if may && rested {
                 self.queue.remove(&whom);
                 self.consider(lent, whom);

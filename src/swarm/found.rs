@@ -58,7 +58,7 @@ impl Roster {
             self.out.push_back(Action::DialMore { whom, addr });
             return;
         }
-        if known.is_busy() || known.asked || self.door.is_banned(&whom, lent.now) {
+        if known.is_busy() || known.asked || known.duplicate.is_some() || self.door.is_banned(&whom, lent.now) {
             return;
         }
         // Rediscovery is fresh evidence.
@@ -108,7 +108,7 @@ impl Roster {
         if self.door.is_banned(&whom, lent.now) {
             return;
         }
-        let Some(known) = self.peers.get_mut(&whom) else { return };
+        let Some(known) = self.peers.get_mut(&whom).filter(|known| known.duplicate.is_none()) else { return };
         if known.explicit && known.attempts > GIVEN_UP {
             known.attempts = GIVEN_UP;
         }
@@ -175,7 +175,7 @@ impl Roster {
         let known = self.peers.enter(whom, source);
         let ours = std::mem::take(&mut known.dialling);
         (known.client, known.waiting, known.asked, known.lost) = (client, false, false, false);
-        known.opened = Some(lent.now);
+        (known.opened, known.duplicate) = (Some(lent.now), None);
         if client {
             (known.proven, known.tried) = (true, true);
             if self.options.preset == Preset::V2 {
@@ -289,7 +289,12 @@ impl Roster {
 
     /// A connection ended. `lost`: nobody closed it, and it was last at these addresses.
     pub fn disconnected(&mut self, lent: &mut Lent<'_>, peer: PeerId, lost: &[SocketAddr]) {
-        self.dedup.gone(peer);
+        let held = self.dedup.gone(peer);
+        self.ended(lent, peer, lost);
+        held.into_iter().for_each(|whom| self.release(lent, peer, whom));
+    }
+
+    fn ended(&mut self, lent: &mut Lent<'_>, peer: PeerId, lost: &[SocketAddr]) {
         let Some((whom, client)) = self.peers.disconnected(peer) else { return };
         self.connections = self.connections.saturating_sub(1);
         if client {
@@ -314,6 +319,27 @@ impl Roster {
         }
     }
 
+    /// The connection ended whose duplicate this peer was.
+    fn release(&mut self, lent: &mut Lent<'_>, peer: PeerId, whom: Whom) {
+        let Some(known) = self.peers.get_mut(&whom).filter(|known| known.duplicate == Some(peer)) else { return };
+        known.duplicate = None;
+        if known.is_busy() {
+            return;
+        }
+        (known.attempts, known.proven, known.tried) = (0, false, false);
+        if self.is_wanted(&whom) && !self.suspended && !self.closed {
+            self.enqueue(lent, whom, None, false);
+        }
+        self.collect(&whom, lent);
+    }
+
+    /// Whether a peer is to be dialled by itself: for a topic that is joined, or for its own sake.
+    fn is_wanted(&self, whom: &Whom) -> bool {
+        self.peers.get(whom).is_some_and(|known| {
+            known.explicit || known.topics.iter().any(|no| self.topics.contains_key(no))
+        })
+    }
+
     /// What follows when the application was told of the end.
     pub fn after_disconnection(&mut self, lent: &mut Lent<'_>) {
         self.updated();
@@ -322,13 +348,12 @@ impl Roster {
 
     /// Lets a peer wait for its next dial, or gives it up.
     pub(super) fn again(&mut self, lent: &mut Lent<'_>, whom: Whom) {
-        let joined = |known: &super::Known| known.topics.iter().any(|no| self.topics.contains_key(no));
         let Some(known) = self.peers.get(&whom) else { return };
         // A lost connection that no topic led to was wanted by somebody.
-        let wanted = known.explicit || joined(known) || known.lost;
+        let wanted = self.is_wanted(&whom) || known.lost;
         let may = wanted && !self.suspended && !self.closed && !self.door.is_banned(&whom, lent.now);
         let Some(known) = self.peers.get_mut(&whom) else { return };
-        if known.waiting || known.is_busy() {
+        if known.waiting || known.is_busy() || known.duplicate.is_some() {
             return;
         }
         let wait = if may { self.retry.again(known) } else { None };
@@ -368,7 +393,8 @@ impl Roster {
     /// Forgets a peer that is of no use any more.
     pub(super) fn collect(&mut self, whom: &Whom, lent: &Lent<'_>) {
         let Some(known) = self.peers.get(whom) else { return };
-        let kept = known.is_busy() || known.waiting || known.asked || known.explicit || self.queue.contains(whom);
+        let held = known.waiting || known.asked || known.duplicate.is_some();
+        let kept = known.is_busy() || held || known.explicit || self.queue.contains(whom);
         if !kept && !self.door.is_banned(whom, lent.now) {
             self.forget(whom);
         }

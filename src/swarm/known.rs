@@ -37,6 +37,8 @@ pub struct Known {
     pub dialling: bool,
     /// The connection was lost, not closed: worth dialling whoever dialled before.
     pub lost: bool,
+    /// Not dialled while this connection is there: it leads to the same program.
+    pub duplicate: Option<PeerId>,
     /// The last connection with it was dialled by us.
     pub client: bool,
     pub connected: Option<PeerId>,
@@ -61,6 +63,7 @@ impl Known {
             waiting: false,
             dialling: false,
             lost: false,
+            duplicate: None,
             client: false,
             connected: None,
             opened: None,

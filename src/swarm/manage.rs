@@ -1,5 +1,6 @@
 //! What the application decides about peers and about the whole swarm.
 
+use super::dedup::Double;
 use super::door::{self, Purpose};
 use super::{Action, Lent, Roster};
 use crate::config::limits::{BANS_MAX, EXPLICIT_MAX};
@@ -209,11 +210,30 @@ impl Roster {
         }
     }
 
-    /// Whether two connections belong to one program, by ids that the application exchanged. True: this one is to go.
-    pub fn deduplicate(&mut self, peer: PeerId, local: &[u8], remote: &[u8]) -> Result<Option<PeerId>> {
+    /// Of two connections that belong to one program, by ids that the application exchanged, ends one. Who was dialled for
+    /// it is not dialled again while the other one is there. True: it is this one.
+    pub fn deduplicate(&mut self, peer: PeerId, local: &[u8], remote: &[u8]) -> Result<bool> {
         let whom = self.peers.of(peer).ok_or_else(unknown)?;
         let client = self.peers.get(&whom).is_some_and(|known| known.client);
-        Ok(self.dedup.check(peer, client, local, remote))
+        let Some(double) = self.dedup.check(peer, client, local, remote) else { return Ok(false) };
+        let (goes, reason) = match double {
+            Double::Own => (peer, "Connected to self"),
+            Double::Of { goes, .. } => (goes, "duplicate of another connection"),
+        };
+        if let Some(whom) = self.peers.of(goes)
+            && let Some(known) = self.peers.get_mut(&whom)
+        {
+            match double {
+                Double::Own => known.reconnecting = false,
+                Double::Of { stays, .. } if known.client && self.dedup.hold(stays, whom) => {
+                    known.duplicate = Some(stays);
+                }
+                // Who dialled us may do so again.
+                Double::Of { .. } => {}
+            }
+        }
+        self.out.push_back(Action::Close { peer: goes, reason });
+        Ok(goes == peer)
     }
 }
 

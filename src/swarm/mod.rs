@@ -217,6 +217,7 @@ impl Roster {
             priority: self.retry.priority(known),
             proven: known.proven,
             banned,
+            duplicate: known.duplicate.is_some(),
             client: known.client,
             explicit: known.explicit,
             reconnecting: known.reconnecting,
@@ -240,6 +241,7 @@ impl Roster {
             ("questions", self.door.questions()),
             ("flushes", usize::from(!self.flushes.is_empty())),
             ("id pairs", self.dedup.pairs()),
+            ("held duplicates", self.dedup.held()),
         ]
     }
 
