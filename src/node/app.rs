@@ -19,9 +19,10 @@ impl Node {
     pub fn join(&mut self, now: Now, topic: Topic, secret: Option<[u8; 32]>, modes: Modes) -> Result<TopicId> {
         self.check_open()?;
         let wants = self.wants(modes, None)?;
-        if self.roster.options().preset == Preset::V2 && self.topics.find(&Name::new(topic, secret)).is_some() {
+        if self.roster.options().preset == Preset::V2 {
             // Version 2 knows no sessions: who joins again means to begin anew.
-            self.leave(now, &topic)?;
+            let before = self.topics.sessions_with(&Name::new(topic, secret));
+            before.into_iter().try_for_each(|id| self.close_topic(now, id))?;
         }
         if self.topics.len() >= limits::TOPICS_MAX {
             let detail = format!("topic: {} are joined, that is the limit; leave one", limits::TOPICS_MAX);

@@ -95,6 +95,12 @@ impl Table {
         self.sessions.iter().filter(|(_, name)| name.topic == *topic).map(|(id, _)| *id).collect()
     }
 
+    /// Sessions of exactly this topic.
+    pub fn sessions_with(&self, name: &Name) -> Vec<TopicId> {
+        let sessions = self.find(name).and_then(|no| self.names.get(&no)).map(|(_, sessions)| sessions);
+        sessions.into_iter().flatten().copied().collect()
+    }
+
     /// The topic with this name, if it is joined.
     pub fn find(&self, name: &Name) -> Option<TopicNo> {
         self.numbers.get(name).copied()
