@@ -82,6 +82,9 @@ impl Roster {
         let (addrs, source, explicit) = (known.addrs.clone(), known.source, known.explicit);
         self.queue.remove(&whom);
         self.dialling = self.dialling.saturating_add(1);
+        if self.options.preset == Preset::V2 {
+            self.door.dialling.insert(whom);
+        }
         self.stats.client_attempted = self.stats.client_attempted.saturating_add(1);
         let source = if explicit { Source::Connect } else { source };
         self.out.push_back(Action::Dial { whom, addrs, source, explicit });

@@ -5,7 +5,7 @@
 //! they tell a stranger anything, the roster before it dials. Everything kept here is bounded.
 
 use crate::config::limits::{BANS_MAX, QUESTIONS_MAX, VERDICTS_KEPT};
-use crate::config::swarm::SwarmOptions;
+use crate::config::swarm::{Preset, SwarmOptions};
 use crate::node::api::Whom;
 use crate::timers::earlier;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +69,7 @@ pub struct Verdict {
 pub const BANNED: &str = "banned";
 pub const FIREWALLED: &str = "Peer is firewalled";
 pub const SERVER_LIMIT: &str = "server limit: no more peers that dial us are taken";
+const FULL: &str = "no place: connections and dials in progress have reached the limit of peers";
 const UNANSWERED: &str = "the firewall gave no answer in time";
 const SUSPENDED: &str = "suspended";
 
@@ -87,6 +88,11 @@ pub struct Door {
     /// Those who dialled us, and how many may be.
     pub servers: usize,
     max_servers: usize,
+    /// Of the preset v2: dials in progress take places from those who dial us.
+    places: Option<usize>,
+    /// Connections.
+    pub connections: usize,
+    pub dialling: BTreeSet<Whom>,
     pub suspended: bool,
 }
 
@@ -104,6 +110,9 @@ impl Door {
             last_ban: 0,
             servers: 0,
             max_servers: options.max_server_connections,
+            places: (options.preset == Preset::V2).then_some(options.max_peers),
+            connections: 0,
+            dialling: BTreeSet::new(),
             suspended: false,
         }
     }
@@ -123,6 +132,9 @@ impl Door {
         if incoming && !self.takes_server(0) {
             return Entry::Shut(SERVER_LIMIT);
         }
+        if incoming && self.is_full(whom) {
+            return Entry::Shut(FULL);
+        }
         if !self.firewall {
             return Entry::Open;
         }
@@ -137,6 +149,12 @@ impl Door {
     /// Whether one more who dials us has a place, beside so many of whom is not known here yet.
     pub fn takes_server(&self, new: usize) -> bool {
         self.servers.saturating_add(new) < self.max_servers
+    }
+
+    /// Dials in progress count, but not that of the peer itself.
+    fn is_full(&self, whom: &Whom) -> bool {
+        let dialling = self.dialling.len().saturating_sub(usize::from(self.dialling.contains(whom)));
+        self.places.is_some_and(|places| self.connections.saturating_add(dialling) >= places)
     }
 
     pub fn is_banned(&self, whom: &Whom, now: Instant) -> bool {

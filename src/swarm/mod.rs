@@ -252,6 +252,9 @@ impl Roster {
     /// The state that the application may show changed.
     fn updated(&mut self) {
         self.stats.updates = self.stats.updates.saturating_add(1);
+        let peers = &self.peers;
+        self.door.dialling.retain(|whom| peers.get(whom).is_some_and(|known| known.dialling));
+        self.door.connections = self.connections;
         let (connecting, connections, known) = (self.dialling, self.connections, self.peers.len());
         self.tell(Event::Changed { connecting, connections, known });
     }
