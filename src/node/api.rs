@@ -297,6 +297,18 @@ pub struct SwarmStatus {
     pub suspended: bool,
 }
 
+/// What is known of whether others can be found and can find us. Each is true for a reason that was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connectivity {
+    /// A socket is bound.
+    pub bound: bool,
+    /// A source answered the last round of a joined topic.
+    pub source_works: bool,
+    /// Somebody of whom nothing was known dialled us from a public address outside of our networks, since our addresses
+    /// last changed. False is no proof that nobody could.
+    pub reachable: bool,
+}
+
 /// Counters of the swarm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SwarmStats {

@@ -250,6 +250,7 @@ impl Node {
         self.mesh_changed(now, peer);
         let Some(whom) = whom(&info) else { return };
         self.attempt_done(&whom);
+        self.was_reached(&whom, &info);
         roster!(self, now, |roster, lent| roster.connected(lent, whom, peer, info.source, info.client));
         self.share(peer);
         self.remember(now, &info);

@@ -7,9 +7,10 @@ use crate::config::split_host_port;
 use crate::error::{Error, Result};
 use crate::node::api::*;
 use crate::node::swarm::roster;
+use crate::path::{Scope, scope};
 use crate::session::quic::TopicNo;
 use crate::swarm::Lent;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 impl Node {
@@ -209,6 +210,21 @@ impl Node {
         self.roster.status()
     }
 
+    /// What is known of whether others can be found and can find us.
+    pub fn connectivity(&self) -> Connectivity {
+        Connectivity {
+            bound: self.ports.v4.is_some() || self.ports.v6.is_some(),
+            source_works: self.roster.source_works(),
+            reachable: self.reachable,
+        }
+    }
+
+    /// A peer is about to be known: whoever dials us unasked, and from far away, shows that it can be done.
+    pub(super) fn was_reached(&mut self, whom: &Whom, info: &PeerInfo) {
+        let unasked = !self.roster.is_known(whom) && self.dialer.get(&info.address).is_none();
+        self.reachable |= !info.client && unasked && is_outside(&info.address.ip(), &self.addresses);
+    }
+
     pub fn swarm_stats(&self) -> SwarmStats {
         self.roster.stats()
     }
@@ -242,6 +258,16 @@ impl Node {
             Whom::Key(_) => whom,
         }
     }
+}
+
+/// A public address that is none of ours, nor in the network of one.
+fn is_outside(ip: &IpAddr, ours: &[IpAddr]) -> bool {
+    let is_near = |own: &IpAddr| match (own, ip) {
+        (IpAddr::V6(own), IpAddr::V6(ip)) => own.segments().iter().zip(ip.segments()).take(4).all(|(a, b)| *a == b),
+        (IpAddr::V4(own), IpAddr::V4(ip)) => own.octets().iter().zip(ip.octets()).take(3).all(|(a, b)| *a == b),
+        _ => false,
+    };
+    scope(ip) == Scope::Global && !ours.iter().any(is_near)
 }
 
 /// A peer as the application names it: 32 bytes of key, or the first 8 to 20 of an id of the old wire.

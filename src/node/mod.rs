@@ -73,6 +73,8 @@ pub struct Node {
     lan: Option<Lan>,
     /// Of this host, as far as they reach our sockets.
     addresses: Vec<IpAddr>,
+    /// Somebody dialled us from outside since these addresses changed.
+    reachable: bool,
     cache: Cache,
     flood: Flood,
     mesh: mesh::Mesh,
@@ -149,6 +151,7 @@ impl Node {
             forgetting: false,
             accepts_explicit: config.accept_explicit,
             addresses: Vec::new(),
+            reachable: false,
             cache: Cache::new(known),
             flood: Flood::default(),
             mesh: mesh::Mesh::new(now, identity.key()),

@@ -70,6 +70,7 @@ impl Node {
             return;
         }
         self.addresses = addresses.to_vec();
+        self.reachable = false;
         let told = told(addresses, self.ports);
         self.with_quic(now, |quic, env| quic.set_addrs(env, told));
         self.handle_timeout(now);

@@ -335,9 +335,9 @@ impl Roster {
 
     /// Whether a peer is to be dialled by itself: for a topic that is joined, or for its own sake.
     fn is_wanted(&self, whom: &Whom) -> bool {
-        self.peers.get(whom).is_some_and(|known| {
-            known.explicit || known.topics.iter().any(|no| self.topics.contains_key(no))
-        })
+        self.peers
+            .get(whom)
+            .is_some_and(|known| known.explicit || known.topics.iter().any(|no| self.topics.contains_key(no)))
     }
 
     /// What follows when the application was told of the end.

@@ -193,6 +193,10 @@ impl Roster {
         }
     }
 
+    pub fn is_known(&self, whom: &Whom) -> bool {
+        self.peers.get(whom).is_some()
+    }
+
     /// Everyone who is known or banned.
     pub fn known_peers(&self) -> Vec<Whom> {
         let mut all: Vec<Whom> = self.peers.iter().map(|(whom, _)| *whom).collect();

@@ -146,6 +146,11 @@ impl Roster {
         self.dial_on(lent);
     }
 
+    /// A source worked in the last round of a topic.
+    pub fn source_works(&self) -> bool {
+        self.topics.values().any(Discovery::works)
+    }
+
     /// The topic of a round that runs.
     pub fn topic_of(&self, query: u64) -> Option<TopicNo> {
         self.topics.iter().find(|(_, discovery)| discovery.is_running(query)).map(|(no, _)| *no)

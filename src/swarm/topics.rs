@@ -129,6 +129,11 @@ impl Discovery {
         None
     }
 
+    /// A source worked in the last round that ended.
+    pub fn works(&self) -> bool {
+        self.last_ok == Some(true)
+    }
+
     /// No round runs and none is about to.
     pub fn is_flushed(&self) -> bool {
         self.round.is_none() && (!self.due || self.suspended)
