@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::node::api::{Event, PeerId, Source, Whom};
 use crate::session::quic::TopicNo;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 impl Roster {
     /// Keeps a peer connected, whatever topics are joined.
@@ -71,11 +71,7 @@ impl Roster {
 
     /// Bans a peer, for a time or for the life of the swarm. `close`: also ends its connection.
     pub fn ban(&mut self, lent: &mut Lent<'_>, whom: Whom, life: Option<Duration>, close: bool) -> Result<()> {
-        let life = life.or(match self.options.preset {
-            Preset::V2 => self.options.forget_banned,
-            _ => None,
-        });
-        let until = life.and_then(|life| lent.now.checked_add(life));
+        let until = self.ban_ends(lent, life);
         let again = self.door.is_banned(&whom, lent.now);
         if !self.door.ban(whom, until, false) {
             let detail = format!("peer: {BANS_MAX} are banned, that is the limit; lift a ban");
@@ -91,6 +87,14 @@ impl Roster {
         Ok(())
     }
 
+    fn ban_ends(&self, lent: &Lent<'_>, life: Option<Duration>) -> Option<Instant> {
+        let life = life.or(match self.options.preset {
+            Preset::V2 => self.options.forget_banned,
+            _ => None,
+        });
+        life.and_then(|life| lent.now.checked_add(life))
+    }
+
     pub fn unban(&mut self, lent: &mut Lent<'_>, whom: &Whom) {
         self.door.unban(whom);
         self.collect(whom, lent);
@@ -99,7 +103,7 @@ impl Roster {
     /// Anybody can dial us under any number of keys: the ban is all that is kept of a stranger.
     pub(super) fn banned_by_firewall(&mut self, lent: &Lent<'_>, whom: Whom) {
         let again = self.door.is_banned(&whom, lent.now);
-        if self.door.ban(whom, None, true) {
+        if self.door.ban(whom, self.ban_ends(lent, None), true) {
             self.stats.banned = self.stats.banned.saturating_add(u64::from(!again));
         }
         self.tell(Event::Banned { whom, reason: door::FIREWALLED.to_owned() });
