@@ -130,11 +130,16 @@ impl Bed {
 
     /// Starts a node; its number.
     pub fn add(&mut self, config: &Config) -> usize {
+        let [_, b, c, d] = (self.seats.len() as u32 + 1).to_be_bytes();
+        self.add_at(config, [10, b, c, d])
+    }
+
+    /// Starts a node at this address.
+    pub fn add_at(&mut self, config: &Config, ip: [u8; 4]) -> usize {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         let who = self.seats.len();
-        let [_, b, c, d] = (who as u32 + 1).to_be_bytes();
-        let addr = SocketAddr::from(([10, b, c, d], 4_000));
+        let addr = SocketAddr::from((ip, 4_000));
         self.by_addr.insert(addr, who);
         self.seats.push(Seat {
             node: None,

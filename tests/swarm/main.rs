@@ -1,6 +1,7 @@
 //! The swarm layer: many nodes, one thread, virtual time, one simulated source.
 //!
-//! `bed` runs the nodes, `hub` is the source. `v4*` are the rows of the test matrix of Hyperswarm 4 under their names there,
+//! `bed` runs the nodes, `hub` is the source, `table` a swarm layer without a node. `v4*` and `v2*` are the rows of the test
+//! matrices of Hyperswarm 4 and 2 under their names there,
 //! the other files what the semantics promise beyond it. `SETOWIRE_SWARM_SEEDS=n` runs more seeds of those tests that have some,
 //! `SETOWIRE_SWARM_SEED=s` one of them; `SETOWIRE_SWARM_SCALE=1` runs the largest worlds.
 
@@ -12,7 +13,13 @@ mod hub;
 mod memory;
 mod peers;
 mod scale;
+mod table;
 mod topics;
+mod v2;
+mod v2_end;
+mod v2_info;
+mod v2_limits;
+mod v2_queue;
 mod v4;
 mod v4_firewall;
 mod v4_peers;
