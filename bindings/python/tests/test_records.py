@@ -122,6 +122,17 @@ def test_what_comes_between_messages_keeps_its_place() -> None:
         parse(raw[:-8])
 
 
+def test_events_of_the_swarm_are_taken_apart_when_somebody_wants_them() -> None:
+    kinds = range(_records.CHANGED, _records.FOUND + 1)
+    got = parse(b"".join(record(kind, b'{"connecting":1}', subject=3, tag=4, code=-1) for kind in kinds))
+    assert [(one.kind, one.subject, one.tag, one.code) for one in got] == [(kind, 3, 4, -1) for kind in kinds]
+    assert all(_records.json_object(one) == {"connecting": 1} for one in got)
+    for bad in (b"[]", b"{", b"\xff"):
+        (one,) = parse(record(_records.ASK, bad))
+        with pytest.raises(InternalError, match="disagree"):
+            _records.json_object(one)
+
+
 @pytest.mark.parametrize("author", [bytes(range(32)), bytes(32)], ids=["signed", "not signed"])
 def test_the_author_of_a_broadcast_stands_before_its_data(author: bytes) -> None:
     (one,) = parse(broadcast(author, b"hi"))
