@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: allow-untyped-defs, allow-untyped-calls
 """The usage example of Hyperswarm 2, line for line. Run it twice; with `lo` as argument it stays on this machine. Ctrl-C ends it."""
 
 import asyncio

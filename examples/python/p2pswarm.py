@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: allow-untyped-defs, allow-untyped-calls
 """The usage example of p2pswarm and of Hyperswarm, line for line. With `lo` as argument it stays on this machine; Ctrl-C ends it."""
 
 import asyncio
@@ -12,13 +13,13 @@ async def main():
     swarm2 = Hyperswarm(lan_interfaces=sys.argv[1:])
 
     @swarm1.on("connection")
-    def on_connection(conn, info):
+    def serve(conn, info):
         # swarm1 will receive server connections
         conn.write("this is a server connection")
         conn.end()
 
     @swarm2.on("connection")
-    def on_connection(conn, info):
+    def meet(conn, info):
         conn.on("data", lambda data: print("client got message:", data.decode()))
 
     topic = (b"hello world" * 3)[:32]  # A topic must be 32 bytes

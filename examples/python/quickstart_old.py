@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: allow-untyped-defs, allow-untyped-calls
 """The quick start of the older Python package, line for line. Run it twice; with `lo` as argument it stays on this machine.
 
 Its `store` and `fetch`, which the quick start does not use, do not exist yet.

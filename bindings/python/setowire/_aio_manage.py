@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .aio import Message, Peer
     from .known import Candidate
 
+#: The longest that the library waits for an answer of a firewall.
+LONGEST_ANSWER_MS = 8000
+
 
 class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
     """What `Swarm` does without sending or receiving anything."""
@@ -180,10 +183,15 @@ class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
                 self._answer(question, verdict)
 
     async def _answer_later(self, question: Question, verdict: Awaitable[object]) -> None:
+        thinking = asyncio.ensure_future(verdict)
         try:
-            self._answer(question, await verdict)
+            await asyncio.wait([thinking], timeout=self._options.get("firewall_deadline", LONGEST_ANSWER_MS) / 1000)
+            if thinking.done():
+                self._answer(question, thinking.result())
         except Exception as failure:
             self._firewall_failed(failure)
+        finally:
+            thinking.cancel()  # too late: nobody waits for it any more
 
     def _firewall_failed(self, failure: Exception) -> None:
         """Nobody is let in, or banned, because of it."""

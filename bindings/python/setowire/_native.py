@@ -257,6 +257,7 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "setowire_event_stream": (c_uint64, (c_void_p,)),
     "setowire_event_op": (c_uint64, (c_void_p,)),
     "setowire_event_tag": (c_uint64, (c_void_p,)),
+    "setowire_event_question": (c_uint64, (c_void_p,)),
     "setowire_event_code": (c_int32, (c_void_p,)),
     "setowire_event_flags": (c_uint32, (c_void_p,)),
     "setowire_event_author": (c_void_p, (c_void_p,)),

@@ -28,12 +28,12 @@ async def main():
 swarm1 = Hyperswarm()
 swarm2 = Hyperswarm()
 @swarm1.on("connection")
-def on_connection(conn, info):
+def serve(conn, info):
 # swarm1 will receive server connections
 conn.write("this is a server connection")
 conn.end()
 @swarm2.on("connection")
-def on_connection(conn, info):
+def meet(conn, info):
 conn.on("data", lambda data: print("client got message:", data.decode()))
 topic = (b"hello world" * 3)[:32]  # A topic must be 32 bytes
 discovery = swarm1.join(topic, server=True, client=False)
