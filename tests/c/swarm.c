@@ -27,6 +27,8 @@ static struct node *node_new(const char *const *options) {
     setowire_swarm_details details = {.struct_size = sizeof details};
     OK(setowire_config_set_bind_addr(config, "127.0.0.1:0"));
     OK(setowire_config_set_lan_interfaces(config, "lo"));
+    /* A peer of this library is found by its id of the older packages too, and would be counted twice. */
+    OK(setowire_config_set(config, "legacy", "off"));
     OK(setowire_config_set(config, "jitter", "0"));
     OK(setowire_config_set(config, "backoffs", "100,200,300,400"));
     for (; options != NULL && options[0] != NULL; options += 2) OK(setowire_config_set(config, options[0], options[1]));
