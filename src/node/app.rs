@@ -99,6 +99,10 @@ impl Node {
             if self.topics.is_empty() {
                 (self.next_seeds, self.next_bootstrap) = (None, None);
             }
+        } else if let (Some(lan), Some((client, ..))) = (&mut self.lan, self.roster.modes(no))
+            && let Some(name) = self.topics.name(no)
+        {
+            lan.seek(&name.key().mesh(), client);
         }
         self.follow(now);
         Ok(())

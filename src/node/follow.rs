@@ -75,13 +75,13 @@ impl Node {
 
     /// Dials what a source found, unless it is connected already.
     pub(super) fn hint(&mut self, now: Now, hint: Hint) {
+        self.tell_looked_up(&hint);
         let by_key = hint.key.and_then(|key| self.quic.by_key(&key));
         let peer = by_key.or_else(|| hint.id.and_then(|id| self.by_wire_id(&id)));
         match peer {
             Some(peer) if self.quic.holds(peer) => self.with_quic(now, |quic, env| quic.hint(env, peer, hint.addr)),
             Some(peer) => self.with_v12(now, |v12, env| v12.hint(env, peer, hint.addr)),
             None => {
-                self.tell_looked_up(&hint);
                 let whom = hint.key.map(Whom::Key).or(hint.id.map(Whom::Legacy));
                 self.found(now, hint.addr, hint.source, whom, hint.topic);
             }

@@ -4,7 +4,7 @@
 use super::Node;
 use super::swarm::roster;
 use super::topics::Name;
-use crate::config::limits::{LAN_ROUND, OUTSIDE_ROUND};
+use crate::config::limits::{LAN_ROUND, OUTSIDE_ROUND, QUEUE_NOTICES};
 use crate::crypto::topic::TopicKey;
 use crate::discovery::Hint;
 use crate::error::{Code, Result};
@@ -12,7 +12,7 @@ use crate::node::api::*;
 use crate::session::quic::TopicNo;
 use crate::swarm::{Found, Lent};
 use crate::timers::Timers;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -41,8 +41,8 @@ struct Round {
 pub(super) enum What {
     /// A joined topic.
     Joined,
-    /// A look-up of the application, and its topic.
-    Asked(OpId, TopicKey),
+    /// A look-up of the application, its topic, and what it told of so far.
+    Asked(OpId, TopicKey, BTreeSet<(Whom, SocketAddr)>),
     /// The peer with this key.
     Find([u8; 32]),
     /// Others may find us by our key.
@@ -52,7 +52,7 @@ pub(super) enum What {
 impl Round {
     fn asked(&self) -> Option<(OpId, &TopicKey)> {
         match &self.what {
-            What::Asked(op, key) => Some((*op, key)),
+            What::Asked(op, key, _) => Some((*op, key)),
             _ => None,
         }
     }
@@ -72,6 +72,9 @@ impl Node {
     pub(super) fn round(&mut self, now: Now, no: TopicNo, query: u64, kind: RoundKind, clear: bool) {
         let Some(key) = self.topics.name(no).map(Name::key) else { return };
         let client = self.roster.modes(no).is_some_and(|(client, ..)| client);
+        if let Some(lan) = &mut self.lan {
+            lan.seek(&key.mesh(), client);
+        }
         if kind == RoundKind::Announce && self.accepts_explicit && !self.topics.is_private(no) {
             self.be_found(now);
         }
@@ -89,9 +92,16 @@ impl Node {
     ) {
         let (mut lan_asked, mut ok) = (false, false);
         if let Some(lan) = &mut self.lan {
+            let asked = matches!(what, What::Asked(..));
+            // Who hears us announced first may dial us instead of answering, which a look-up cannot see.
+            if asked {
+                lan_asked = lan.ask(now, &name);
+            }
             lan.announce(now, &name, kind == RoundKind::Announce);
+            if !asked {
+                lan_asked = client && lan.ask(now, &name);
+            }
             ok = lan.works();
-            lan_asked = client && lan.ask(now, &name);
         }
         let until = now.mono + OUTSIDE_ROUND;
         self.rounds.rounds.insert(query, Round { outside: self.outside, until, lan: lan_asked, ok, what });
@@ -143,7 +153,7 @@ impl Node {
         match round.what {
             What::Own => {}
             What::Find(key) => self.find_done(now, key),
-            What::Asked(op, key) => {
+            What::Asked(op, key, _) => {
                 self.looked_up(&key);
                 let failed = (Code::Unreachable, "no source works: the LAN source is off or has no network".to_owned());
                 self.finish_op(op, if round.ok { Ok(None) } else { Err(failed) });
@@ -157,7 +167,7 @@ impl Node {
         let Some(round) = self.rounds.rounds.get(&query) else { return };
         let (whom, source) = (Whom::Key(key), Source::Outside);
         match round.what {
-            What::Asked(op, _) => self.tell_found(op, whom, addr, source),
+            What::Asked(..) => self.tell_found(query, whom, addr, source),
             What::Find(wanted) if wanted == key => self.found(now, addr, source, Some(whom), None),
             What::Find(_) | What::Own => {}
             What::Joined => {
@@ -209,7 +219,7 @@ impl Node {
             Some((_, _, true)) => RoundKind::Announce,
             _ => kind,
         };
-        self.ask_sources(now, query, key.mesh(), (kind, true, false), What::Asked(op, key));
+        self.ask_sources(now, query, key.mesh(), (kind, true, false), What::Asked(op, key, BTreeSet::new()));
         self.handle_timeout(now);
         Ok(op)
     }
@@ -242,16 +252,26 @@ impl Node {
     pub(super) fn tell_looked_up(&mut self, hint: &Hint) {
         let Some(name) = hint.topic else { return };
         let whom = hint.key.map(Whom::Key).or(hint.id.map(Whom::Legacy));
-        let asked = self.rounds.rounds.values().filter_map(Round::asked);
-        let ops: Vec<OpId> = asked.filter(|(_, key)| key.mesh() == name).map(|(op, _)| op).collect();
-        for op in ops {
+        let of = |round: &Round| round.asked().is_some_and(|(_, key)| key.mesh() == name);
+        let queries: Vec<u64> =
+            self.rounds.rounds.iter().filter(|(_, round)| of(round)).map(|(query, _)| *query).collect();
+        for query in queries {
             if let Some(whom) = whom {
-                self.tell_found(op, whom, hint.addr, hint.source);
+                self.tell_found(query, whom, hint.addr, hint.source);
             }
         }
     }
 
-    fn tell_found(&mut self, op: OpId, whom: Whom, addr: SocketAddr, source: Source) {
+    fn tell_found(&mut self, query: u64, whom: Whom, addr: SocketAddr, source: Source) {
+        let Some(Round { what: What::Asked(op, _, told), .. }) = self.rounds.rounds.get_mut(&query) else { return };
+        let op = *op;
+        // A source may tell of it again.
+        if told.contains(&(whom, addr)) {
+            return;
+        }
+        if told.len() < QUEUE_NOTICES {
+            told.insert((whom, addr));
+        }
         let Some(tag) = self.ops.get(op).map(|op| op.tag) else { return };
         let local = source == Source::Lan;
         let candidate = Candidate { whom, address: Some(addr), source, local, topic: None };

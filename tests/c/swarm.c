@@ -157,6 +157,26 @@ static void clients_and_servers(void) {
     node_free(b);
 }
 
+/* Who is both announces itself as it asks: a server that looks for nobody answers nevertheless. */
+static void a_server_and_one_that_is_both(void) {
+    struct node *a = node_new(NULL), *b = node_new(NULL);
+    uint8_t topic[32];
+    uint64_t op = 0;
+    topic_of(topic, "server and both");
+    uint64_t of_a = join(a, topic, SETOWIRE_JOIN_SERVER);
+    OK(setowire_topic_flushed(a->swarm, of_a, 1, &op));
+    CHECK(done(a, op, 1) == 0);
+    /* Its first beacons are over. */
+    struct timespec pause = {.tv_nsec = 600 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    join(b, topic, SETOWIRE_JOIN_CLIENT | SETOWIRE_JOIN_SERVER);
+    until(b, SETOWIRE_EVENT_CONNECTION, 1);
+    until(a, SETOWIRE_EVENT_CONNECTION, 1);
+    CHECK(state_of(a).client_attempted == 0);
+    node_free(a);
+    node_free(b);
+}
+
 static void sessions_and_presets(void) {
     static const char *const v2[] = {"preset", "v2", NULL};
     struct node *a = node_new(NULL), *b = node_new(v2);
@@ -444,7 +464,11 @@ static void look_ups(void) {
     CHECK(done(b, op, 42) == 0);
     OK(setowire_swarm_unannounce(b->swarm, topic, 32, secret, 32));
     /* Nobody was dialled. */
-    CHECK(state_of(b).known == 0 && state_of(a).connections == 0);
+    CHECK(state_of(b).known == 0 && state_of(a).connections == 0 && b->count[SETOWIRE_EVENT_FOUND] == 1);
+    /* Who is connected is found as well. */
+    CHECK(dial(b, a) == 0);
+    OK(setowire_swarm_lookup(b->swarm, topic, 32, secret, 32, false, 46, &op));
+    CHECK(done(b, op, 46) == 0 && b->count[SETOWIRE_EVENT_FOUND] == 2);
     /* An operation that is cancelled, and one that the end of the swarm ends. */
     OK(setowire_swarm_lookup(b->swarm, topic, 32, NULL, 0, false, 43, &op));
     OK(setowire_op_cancel(b->swarm, op));
@@ -526,6 +550,7 @@ static void keys_and_ports(void) {
 
 int main(void) {
     clients_and_servers();
+    a_server_and_one_that_is_both();
     sessions_and_presets();
     bans();
     firewall();

@@ -51,6 +51,8 @@ pub struct Lan {
     topics: Vec<Name>,
     /// Of these, those that are announced.
     announced: BTreeSet<Name>,
+    /// Those whose announcers are dialled.
+    seeking: BTreeSet<Name>,
     /// Those that others look for us under, announced only when they ask.
     answering: BTreeSet<Name>,
     /// Those whose question is repeated with the echo.
@@ -60,7 +62,7 @@ pub struct Lan {
     /// When an answer to somebody who asked left last, and when the next one may.
     answered: BTreeMap<Name, Instant>,
     owed: BTreeMap<Name, Instant>,
-    /// Who announced himself lately: he is dialled, so he needs no answer.
+    /// Who announced himself lately: where he is dialled, he needs no answer.
     announcers: VecDeque<(Name, [u8; 32], Instant)>,
     next_burst: Option<Instant>,
     next_echo: Option<Instant>,
@@ -76,6 +78,7 @@ impl Lan {
             interfaces: Vec::new(),
             topics: Vec::new(),
             announced: BTreeSet::new(),
+            seeking: BTreeSet::new(),
             answering: BTreeSet::new(),
             asking: BTreeSet::new(),
             waiting: VecDeque::new(),
@@ -115,6 +118,15 @@ impl Lan {
         }
     }
 
+    /// Who announces himself under this name is dialled, or is not any more.
+    pub fn seek(&mut self, name: &Name, on: bool) {
+        if !on {
+            self.seeking.remove(name);
+        } else if self.topics.contains(name) {
+            self.seeking.insert(*name);
+        }
+    }
+
     /// Others may look for us under this name, which is announced only when they ask.
     pub fn answer(&mut self, name: &Name) {
         self.answering.insert(*name);
@@ -139,7 +151,7 @@ impl Lan {
     pub fn leave(&mut self, key: &TopicKey) {
         let name = key.mesh();
         self.topics.retain(|joined| *joined != name);
-        for set in [&mut self.announced, &mut self.answering, &mut self.asking] {
+        for set in [&mut self.announced, &mut self.seeking, &mut self.answering, &mut self.asking] {
             set.remove(&name);
         }
         self.answered.remove(&name);
@@ -279,8 +291,9 @@ impl Lan {
     /// Somebody asks who is there: one answer serves all who asked lately.
     fn asked(&mut self, now: Instant, name: Name, key: [u8; 32]) {
         let lately = |at: &Instant| now.saturating_duration_since(*at) < LAN_ROUND;
-        let known = self.announcers.iter().any(|(of, who, at)| *of == name && *who == key && lately(at));
-        let answers = self.announced.contains(&name) && !known || self.answering.contains(&name);
+        let heard = self.announcers.iter().any(|(of, who, at)| *of == name && *who == key && lately(at));
+        let dialled = heard && self.seeking.contains(&name);
+        let answers = self.announced.contains(&name) && !dialled || self.answering.contains(&name);
         if answers && !self.owed.contains_key(&name) {
             let last = self.answered.get(&name).map(|at| *at + LAN_ANSWER_PERIOD);
             self.owed.insert(name, last.map_or(now, |at| at.max(now)));

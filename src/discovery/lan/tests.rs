@@ -341,13 +341,25 @@ fn one_answer_serves_all_who_asked_lately() {
 fn who_announced_himself_needs_no_answer() {
     let key = TopicKey::public(&TOPIC);
     let (mut a, mut b) = (Machine::joined(1, &key), Machine::joined(2, &key));
+    b.lan.seek(&key.mesh(), true);
     b.run(Duration::from_secs(1));
     a.lan.ask(a.now, &key.mesh());
     let sent = a.run(Duration::ZERO);
     assert_eq!(sent.len(), 4);
-    let hints =
-        sent.iter().filter(|transmit| transmit.to.is_ipv4()).filter_map(|sent| b.hear(a.v4, &sent.bytes)).count();
-    assert_eq!((hints, b.run(Duration::ZERO).len()), (1, 0), "it is dialled instead");
+    let hear = |b: &mut Machine| {
+        let v4 = sent.iter().filter(|transmit| transmit.to.is_ipv4());
+        v4.filter_map(|sent| b.hear(a.v4, &sent.bytes)).count()
+    };
+    assert_eq!((hear(&mut b), b.run(Duration::ZERO).len()), (1, 0), "it is dialled instead");
+    // Who looks for nobody dials nobody, and answers.
+    let mut server = Machine::joined(3, &key);
+    server.run(Duration::from_secs(1));
+    assert_eq!((hear(&mut server), server.run(Duration::ZERO).len()), (1, 2));
+    let mut left = Machine::joined(4, &key);
+    left.lan.seek(&key.mesh(), true);
+    left.lan.seek(&key.mesh(), false);
+    left.run(Duration::from_secs(1));
+    assert_eq!((hear(&mut left), left.run(Duration::ZERO).len()), (1, 2));
 }
 
 #[test]
