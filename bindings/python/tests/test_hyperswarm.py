@@ -133,9 +133,10 @@ async def test_a_slow_reader_holds_the_writer_back(topic: bytes) -> None:
         await here.send(b"are you there?")
         await message()
     assert len(received) == 1 and not filling.done()
+    ended = Next(there, "end")
     there.resume()
     await filling
-    await Next(there, "end")()
+    await ended()
     assert len(b"".join(received)) == count * len(piece)
     await end(server, client)
 

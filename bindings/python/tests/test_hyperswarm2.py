@@ -41,9 +41,9 @@ async def test_the_usage_example(topic: bytes) -> None:
     assert await updated() == {"key": topic}
     assert (one.peers, one.client_sockets, one.server_sockets, other.server_sockets) == (1, 1, 0, 1)
     assert one.open and one.connections == {socket} and "client=True" in repr(info)
+    gone, theirs = Next(one, "disconnection"), Next(other, "disconnection")
     there.end("hello")
     assert await Next(socket, "data")() == b"hello"
-    gone, theirs = Next(one, "disconnection"), Next(other, "disconnection")
     assert await gone() == (socket, info) and await theirs() == (there, their_info)
     left: list[Any] = []
     await one.leave(topic, left.append)
@@ -80,8 +80,9 @@ async def test_backoff_and_a_soft_ban(topic: bytes) -> None:
     one.join(second)
     assert await more() == second and info.topics == [topic, second]
     assert info.deduplicate(b"a", b"b") is False and not info.duplicate
+    gone = Next(one, "disconnection")
     assert theirs.deduplicate(b"same", b"same") is True and theirs.duplicate
-    await Next(one, "disconnection")()
+    await gone()
     await end(one, other)
 
 
