@@ -8,6 +8,7 @@ use crate::config::swarm::Preset;
 use crate::error::{Code, Error, Result};
 use crate::node::api::{Event, PeerId, Source, Whom};
 use crate::session::quic::TopicNo;
+use crate::timers::Timers;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -205,6 +206,7 @@ impl Roster {
         }
         self.topics.clear();
         self.leaving.clear();
+        (self.rounds, self.patience) = (Timers::default(), Timers::default());
         self.queue.clear();
         self.retry.clear();
         self.door.clear_questions();

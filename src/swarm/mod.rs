@@ -26,7 +26,7 @@ pub use topics::Wants;
 use crate::config::swarm::SwarmOptions;
 use crate::node::api::{Event, KnownPeer, OpId, PeerId, RoundKind, Source, SwarmStats, SwarmStatus, TopicId, Whom};
 use crate::session::quic::TopicNo;
-use crate::timers::earlier;
+use crate::timers::{Timers, earlier};
 use dedup::Dedup;
 use door::Door;
 use flush::Flushes;
@@ -73,8 +73,13 @@ pub struct Roster {
     options: SwarmOptions,
     own: Vec<Whom>,
     topics: BTreeMap<TopicNo, Discovery>,
-    /// Topics that are being taken back: how often, and until when that is waited for.
-    leaving: BTreeMap<[u8; 32], (usize, Instant)>,
+    /// When the next round of each topic is due.
+    rounds: Timers<TopicNo>,
+    /// The topics of the rounds that run.
+    running: BTreeMap<u64, TopicNo>,
+    /// Topics that are being taken back, how often, and until when that is waited for.
+    leaving: BTreeMap<[u8; 32], usize>,
+    patience: Timers<[u8; 32]>,
     peers: Peers,
     queue: Queue<Whom>,
     retry: Retry,
@@ -104,7 +109,10 @@ impl Roster {
             options,
             own,
             topics: BTreeMap::new(),
+            rounds: Timers::default(),
+            running: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            patience: Timers::default(),
             peers: Peers::default(),
             queue: Queue::default(),
             flushes: Flushes::default(),
@@ -140,8 +148,7 @@ impl Roster {
         if self.closed {
             return None;
         }
-        let rounds = self.topics.values().filter_map(Discovery::poll_deadline).min();
-        let rounds = earlier(rounds, self.leaving.values().map(|(_, until)| *until).min());
+        let rounds = earlier(self.rounds.next(), self.patience.next());
         earlier(rounds, earlier(self.retry.poll_deadline(), self.door.poll_deadline()))
     }
 
@@ -242,6 +249,7 @@ impl Roster {
             ("dialled", self.clients),
             ("accepted", self.door.servers),
             ("queued", self.queue.len()),
+            ("rounds of the swarm", self.running.len()),
             ("questions", self.door.questions()),
             ("flushes", usize::from(!self.flushes.is_empty())),
             ("id pairs", self.dedup.pairs()),

@@ -56,12 +56,13 @@ impl Roster {
         let mut steps = Vec::new();
         let name = discovery.name;
         let (announced, ops) = discovery.suspend(&mut steps);
+        self.rounds.set(no, None);
         self.out.extend(ops.into_iter().map(|op| Action::Done { op, ok: false }));
         self.steps(no, steps);
         if announced {
-            let (times, until) = self.leaving.entry(name).or_insert((0, lent.now));
+            let times = self.leaving.entry(name).or_insert(0);
             *times = times.saturating_add(1);
-            *until = lent.now + UNANNOUNCE_PATIENCE;
+            self.patience.set(name, Some(lent.now + UNANNOUNCE_PATIENCE));
             self.out.push_back(Action::Unannounce { name });
         }
     }
@@ -74,7 +75,7 @@ impl Roster {
     /// What was announced under this name was taken back.
     pub fn unannounced(&mut self, lent: &mut Lent<'_>, name: &[u8; 32]) {
         match self.leaving.get_mut(name) {
-            Some((times, _)) if *times > 1 => *times -= 1,
+            Some(times) if *times > 1 => *times -= 1,
             Some(_) => self.left(lent, name),
             None => {}
         }
@@ -83,6 +84,7 @@ impl Roster {
     /// The topic may be announced again.
     fn left(&mut self, lent: &mut Lent<'_>, name: &[u8; 32]) {
         self.leaving.remove(name);
+        self.patience.set(*name, None);
         let waiting: Vec<TopicNo> =
             self.topics.iter().filter(|(_, other)| other.name == *name).map(|(no, _)| *no).collect();
         for no in waiting {
@@ -95,8 +97,7 @@ impl Roster {
 
     /// Nobody said that these were taken back.
     pub(super) fn leaving_due(&mut self, lent: &mut Lent<'_>) {
-        let due = self.leaving.iter().filter(|(_, (_, until))| *until <= lent.now).map(|(name, _)| *name);
-        for name in due.collect::<Vec<_>>() {
+        for name in self.patience.take_due(lent.now) {
             self.left(lent, &name);
         }
     }
@@ -132,10 +133,9 @@ impl Roster {
 
     /// All sources ended a round. False: none of them worked.
     pub fn round_done(&mut self, lent: &mut Lent<'_>, query: u64, ok: bool) {
-        let Some((no, discovery)) = self.topics.iter_mut().find(|(_, discovery)| discovery.is_running(query)) else {
-            return;
-        };
-        let (no, topic) = (*no, discovery.sessions().next());
+        let Some(no) = self.running.remove(&query) else { return };
+        let Some(discovery) = self.topics.get_mut(&no) else { return };
+        let topic = discovery.sessions().next();
         let ops = discovery.done(query, ok, lent.now, self.options.preset, lent.rng);
         self.out.extend(ops.into_iter().map(|op| Action::Done { op, ok }));
         if let Some(topic) = topic {
@@ -153,7 +153,7 @@ impl Roster {
 
     /// The topic of a round that runs.
     pub fn topic_of(&self, query: u64) -> Option<TopicNo> {
-        self.topics.iter().find(|(_, discovery)| discovery.is_running(query)).map(|(no, _)| *no)
+        self.running.get(&query).copied()
     }
 
     pub fn wants(&self, no: TopicNo, id: TopicId) -> Option<Wants> {
@@ -168,13 +168,7 @@ impl Roster {
     }
 
     pub(super) fn rounds_due(&mut self, lent: &mut Lent<'_>) {
-        let due: Vec<TopicNo> = self
-            .topics
-            .iter()
-            .filter(|(_, discovery)| discovery.poll_deadline().is_some_and(|at| at <= lent.now))
-            .map(|(no, _)| *no)
-            .collect();
-        for no in due {
+        for no in self.rounds.take_due(lent.now) {
             if let Some(discovery) = self.topics.get_mut(&no) {
                 discovery.handle_timeout(lent.now, lent.rng);
             }
@@ -196,6 +190,7 @@ impl Roster {
         let Some(discovery) = self.topics.get_mut(&no) else { return };
         let mut steps = Vec::new();
         discovery.advance(&mut self.last_query, &mut steps);
+        self.rounds.set(no, discovery.poll_deadline());
         self.steps(no, steps);
     }
 
@@ -203,10 +198,14 @@ impl Roster {
         for step in steps {
             self.out.push_back(match step {
                 Step::Begin { query, kind, clear } => {
+                    self.running.insert(query, no);
                     self.listening |= kind == crate::node::api::RoundKind::Announce;
                     Action::Round { no, query, kind, clear }
                 }
-                Step::Cancel { query } => Action::Cancel { query },
+                Step::Cancel { query } => {
+                    self.running.remove(&query);
+                    Action::Cancel { query }
+                }
             });
         }
     }

@@ -182,10 +182,6 @@ impl Discovery {
         steps.push(Step::Begin { query: *next, kind, clear });
     }
 
-    pub fn is_running(&self, query: u64) -> bool {
-        self.round.as_ref().is_some_and(|round| round.query == query)
-    }
-
     /// The sources answered. The operations that waited for it.
     pub fn done(&mut self, query: u64, ok: bool, now: Instant, preset: Preset, rng: &mut ChaCha20Rng) -> Vec<OpId> {
         let Some(round) = self.round.take_if(|round| round.query == query) else { return Vec::new() };

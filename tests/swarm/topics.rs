@@ -7,7 +7,7 @@ use setowire::node::{Modes, RoundKind};
 use std::time::Duration;
 
 /// Rounds of a topic, leaving out those for a key.
-fn rounds(bed: &Bed, who: usize) -> Vec<(Time, RoundKind, bool)> {
+pub fn rounds(bed: &Bed, who: usize) -> Vec<(Time, RoundKind, bool)> {
     let own = setowire::crypto::topic::TopicKey::peer(&bed.key(who)).mesh();
     let round = |(at, asked): (Time, Asked)| match asked {
         Asked::Round { name, kind, clear, .. } if name != own => Some((at, kind, clear)),
