@@ -37,6 +37,9 @@ pub mod kind {
     pub const BANNED: u16 = 19;
     pub const ASK: u16 = 20;
     pub const FOUND: u16 = 21;
+    pub const ROUND: u16 = 22;
+    pub const ROUND_CANCELLED: u16 = 23;
+    pub const UNANNOUNCE: u16 = 24;
     pub const CLOSED: u16 = 63;
 }
 
@@ -185,6 +188,22 @@ impl From<Event> for Record {
                 let topic = question.topic.map_or(0, |topic| topic.0);
                 Record { subject: question.id, tag: topic, data: text(&object), ..about(kind::ASK, 0) }
             }
+            Event::Round(asked) => {
+                let object = json!({
+                    "name": hex(&asked.name),
+                    "kind": asked.kind.name(),
+                    "clear": asked.clear,
+                    "key": hex(&asked.key),
+                    "port_v4": asked.ports.v4,
+                    "port_v6": asked.ports.v6,
+                });
+                Record { subject: asked.query, data: text(&object), ..about(kind::ROUND, 0) }
+            }
+            Event::RoundCancelled { query } => Record { subject: query, ..about(kind::ROUND_CANCELLED, 0) },
+            Event::Unannounce(of) => {
+                let object = json!({ "name": hex(&of.0), "key": hex(&of.1) });
+                Record { data: text(&object), ..about(kind::UNANNOUNCE, 0) }
+            }
             Event::Peers { json } => Record { data: json.into(), ..about(kind::PEERS, 0) },
             Event::Closed { code, detail } => {
                 Record { code: code.map_or(0, |code| code as i32), data: detail.into(), ..about(kind::CLOSED, 0) }
@@ -286,7 +305,9 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::{Broadcast, Family, OpId, PeerId, Session, Source, StreamId, TopicId};
+    use crate::node::{
+        Asked, Broadcast, Family, LocalPorts, OpId, PeerId, RoundKind, Session, Source, StreamId, TopicId,
+    };
 
     fn info() -> PeerInfo {
         PeerInfo {
@@ -357,6 +378,31 @@ mod tests {
         assert_eq!(record.data, br#"{"peer":7}"#[..]);
         let record = Record::from(done(Some(Code::Cancelled), "stopped"));
         assert_eq!((record.code, &record.data[..]), (Code::Cancelled as i32, &b"stopped"[..]));
+    }
+
+    #[test]
+    fn a_source_is_told_what_to_announce() {
+        let asked = Asked {
+            query: 7,
+            name: [0xab; 32],
+            kind: RoundKind::LookupAndUnannounce,
+            clear: true,
+            key: [0xcd; 32],
+            ports: LocalPorts { v4: Some(4_001), v6: None },
+        };
+        let record = Record::from(Event::Round(Box::new(asked)));
+        assert_eq!((record.kind, record.subject, record.peer, record.tag), (kind::ROUND, 7, 0, 0));
+        let expected = json!({
+            "name": "ab".repeat(32), "kind": "lookup-and-unannounce", "clear": true, "key": "cd".repeat(32),
+            "port_v4": 4001, "port_v6": null,
+        });
+        assert_eq!(serde_json::from_slice::<Value>(&record.data).unwrap(), expected);
+        let record = Record::from(Event::RoundCancelled { query: 7 });
+        assert_eq!((record.kind, record.subject, record.data.len()), (kind::ROUND_CANCELLED, 7, 0));
+        let record = Record::from(Event::Unannounce(Box::new(([0xab; 32], [0xcd; 32]))));
+        let expected = json!({ "name": "ab".repeat(32), "key": "cd".repeat(32) });
+        assert_eq!((record.kind, record.subject), (kind::UNANNOUNCE, 0));
+        assert_eq!(serde_json::from_slice::<Value>(&record.data).unwrap(), expected);
     }
 
     /// The wrappers test their parsers with these bytes.

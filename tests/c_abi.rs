@@ -78,6 +78,11 @@ fn topics_peers_by_key_and_the_firewall() {
 }
 
 #[test]
+fn the_program_as_a_source_of_peers() {
+    run("source");
+}
+
+#[test]
 fn the_process_ends_under_traffic() {
     run("exits");
 }

@@ -577,6 +577,9 @@ pub const QUEUE_LIFE_CYCLE: usize = 4 * MAX_PEERS_LIMIT;
 /// Events about peers that are not connected, and questions, waiting; more are counted and dropped. Four for each peer of the
 /// largest swarm that anybody had in mind.
 pub const QUEUE_NOTICES: usize = 4_096;
+/// Rounds, their ends and announcements to take back that wait for an application that is a source; more are counted and
+/// dropped. Four for each topic that may be joined: a round that was dropped ends by its own time limit.
+pub const QUEUE_ROUNDS: usize = 4 * TOPICS_MAX;
 /// Log lines waiting for the log callback; more are counted and dropped.
 pub const LOG_QUEUE_LINES: usize = 1_024;
 

@@ -58,6 +58,12 @@ pub struct Config {
     pub seeds: Vec<String>,
     /// `host:port` dialled when nobody was met for some time.
     pub bootstrap: Vec<String>,
+    /// The application answers rounds of discovery: each is an event, and what it finds is dialled. Off: nobody is asked but
+    /// the sources of the library.
+    pub source: bool,
+    /// The port that beacons and announcements name, for both families, where a router or a proxy forwards another one to
+    /// ours; none: the one that is bound.
+    pub announce_port: Option<u16>,
     /// Peers of earlier runs, JSON as handed out by the `peers` event.
     pub peer_cache: Option<String>,
     /// The suites of modern sessions.
@@ -91,6 +97,8 @@ impl Default for Config {
             lan_interfaces: Vec::new(),
             seeds: Vec::new(),
             bootstrap: Vec::new(),
+            source: false,
+            announce_port: None,
             peer_cache: None,
             cipher: Cipher::default(),
             legacy: true,
@@ -142,6 +150,10 @@ pub const OPTIONS: &[(&str, Setter)] = &[
     ("lan_interfaces", |c, v| c.set_lan_interfaces(v)),
     ("seeds", |c, v| list(v).try_for_each(|s| c.add_seed(s))),
     ("bootstrap", |c, v| list(v).try_for_each(|s| c.add_bootstrap(s))),
+    ("source", |c, v| boolean("source", v).map(|b| c.source = b)),
+    ("announce_port", |c, v| {
+        number("announce_port", v, 1, u16::MAX.into()).map(|n| c.announce_port = u16::try_from(n).ok())
+    }),
     ("peer_cache", |c, v| c.set_peer_cache(v)),
     ("cipher", |c, v| cipher(v).map(|cipher| c.cipher = cipher)),
     ("legacy", |c, v| boolean("legacy", v).map(|b| c.legacy = b)),

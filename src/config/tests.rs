@@ -65,6 +65,8 @@ fn options_of_the_swarm_take_their_text_and_nothing_else() {
         ("firewall_deadline", "8000"),
         ("handshake_clear_wait", "86400000"),
         ("bootstrap", "10.0.0.7:1, example.org,[::1]:9"),
+        ("source", "on"),
+        ("announce_port", "65535"),
     ] {
         config.set(name, value).expect(name);
     }
@@ -76,6 +78,7 @@ fn options_of_the_swarm_take_their_text_and_nothing_else() {
     assert!(swarm.firewall && swarm.validate);
     assert_eq!((swarm.firewall_deadline, swarm.handshake_clear_wait), (ms(8_000), limits::RETRY_WAIT_MAX));
     assert_eq!(config.bootstrap, ["10.0.0.7:1", "example.org:49737", "[::1]:9"]);
+    assert_eq!((config.source, config.announce_port), (true, Some(65_535)));
     config.set("max_client_connections", "unlimited").unwrap();
     config.set("forget_banned", "never").unwrap();
     let before = config.swarm.clone();
@@ -98,6 +101,9 @@ fn options_of_the_swarm_take_their_text_and_nothing_else() {
         ("firewall_deadline", "8001"),
         ("handshake_clear_wait", "-5"),
         ("bootstrap", "http://example.org"),
+        ("source", "dht"),
+        ("announce_port", "0"),
+        ("announce_port", "65536"),
     ] {
         let error = config.set(name, value).expect_err(name);
         assert!(error.detail.starts_with(name), "{error}");

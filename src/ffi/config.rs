@@ -37,8 +37,8 @@ pub unsafe extern "C" fn setowire_config_free(config: *mut setowire_config) {
 ///
 /// Names: "seed", "key_pair", "bind", "preset", "max_peers", "max_client_connections", "max_server_connections",
 /// "max_parallel", "backoffs", "jitter", "requeue", "forget_unresponsive", "forget_banned", "firewall", "validate",
-/// "firewall_deadline", "handshake_clear_wait", "lan", "lan_interfaces", "seeds", "bootstrap", "peer_cache", "cipher",
-/// "legacy", "max_message", "accept_explicit", "clear_fragments", "send_buffer", "event_queue_items",
+/// "firewall_deadline", "handshake_clear_wait", "lan", "lan_interfaces", "seeds", "bootstrap", "source", "announce_port",
+/// "peer_cache", "cipher", "legacy", "max_message", "accept_explicit", "clear_fragments", "send_buffer", "event_queue_items",
 /// "event_queue_bytes", "event_mask". Values: numbers in decimal, "true" or "false" ("on" and "off" too), lists separated
 /// by commas, times in milliseconds.
 ///
@@ -52,7 +52,11 @@ pub unsafe extern "C" fn setowire_config_free(config: *mut setowire_config) {
 ///   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us by address or key without a topic in
 ///     common; "off": only those who joined a topic of ours;
 ///   - "bootstrap": addresses, `host:port` or `host` (port 49,737), that are dialled once a topic is joined, every 15 s
-///     while nobody is connected.
+///     while nobody is connected;
+///   - "source": "on": the program itself is a source of peers, such as a server of its own or a DHT: it is asked by ROUND and
+///     UNANNOUNCE events. Default: off;
+///   - "announce_port": the port that beacons and ROUND events name instead of the one that is bound, 1 to 65535, for both
+///     families: where a router forwards it to us. Default: the one that is bound.
 ///
 /// How peers are looked for, dialled, taken and given up:
 ///   - "preset": whose defaults the options below have, and what they mean. Set it first: it sets all of them anew.

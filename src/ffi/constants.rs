@@ -121,6 +121,27 @@ pub const SETOWIRE_EVENT_ASK: u16 = 20;
 /// A setowire_swarm_lookup() found a peer. setowire_event_op(), setowire_event_tag(): the look-up's. It may be found by
 /// several addresses, each an event. Data: as for PEER, "topic" is null.
 pub const SETOWIRE_EVENT_FOUND: u16 = 21;
+/// The program is a source of peers (option "source"), and is asked: it announces the topic wherever it keeps such things, or
+/// looks it up, or both. setowire_event_query(): the round. It answers with setowire_swarm_found() for each peer, then
+/// once with setowire_swarm_round_done(), in a callback or later, on any thread. Without that, or when this event is
+/// masked or was lost, the round fails after 30 s. There is a round when a topic is joined or refreshed, then about every 11
+/// minutes, for each look-up, for peers by key where no address is known, and for our own key. Data: a JSON object (later
+/// versions may add to it) with
+///   - "name": 64 hexadecimal digits, what the topic is called outside: nobody learns the topic from it, and with a secret
+///     nobody else can make it. It stays the same;
+///   - "kind": "announce" (store that we are here, and say who else is), "lookup" (say who is here),
+///     "lookup-and-unannounce" (say who is here, and remove us);
+///   - "clear": true or false, also remove first what an earlier run with our key may have left;
+///   - "key": 64 hexadecimal digits, ours;
+///   - "port_v4" and "port_v6": numbers, the ports to announce, or null: not reachable by that family. At which address is
+///     for the program to know, or for its server to see.
+pub const SETOWIRE_EVENT_ROUND: u16 = 22;
+/// Nobody waits for a round any more: its time was over, or the topic was left or is to do something else now.
+/// setowire_event_query(): the round. What it has stored may stay: what is to go an UNANNOUNCE tells. No data.
+pub const SETOWIRE_EVENT_ROUND_CANCELLED: u16 = 23;
+/// The program, as a source, is to remove an announcement of ours, and to call setowire_swarm_unannounced(). It also comes
+/// when the swarm is closed, before CLOSED. Data: {"name":..,"key":..}, as for ROUND.
+pub const SETOWIRE_EVENT_UNANNOUNCE: u16 = 24;
 /// The swarm ended. Its last event, and never masked. Code: 0, or SETOWIRE_ERR_INTERNAL or _PANIC, then with the reason
 /// as data.
 pub const SETOWIRE_EVENT_CLOSED: u16 = 63;

@@ -101,6 +101,17 @@ pub unsafe extern "C" fn setowire_event_question(event: *const setowire_event) -
     guard_value("setowire_event_question", 0, || unsafe { read(event, |event| event.question()) })
 }
 
+/// The round that a ROUND event asks for, or that a ROUND_CANCELLED event ends, for setowire_swarm_found() and
+/// setowire_swarm_round_done(); 0: another kind.
+///
+/// @param event  The event. NULL: 0 is returned.
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_event_query(event: *const setowire_event) -> u64 {
+    // SAFETY: the header asks for a live event.
+    guard_value("setowire_event_query", 0, || unsafe { read(event, |event| event.query()) })
+}
+
 /// The id of the stream that a STREAM, STREAM_READABLE, STREAM_WRITABLE or STREAM_CLOSED event is about; 0: another kind.
 ///
 /// @param event  The event. NULL: 0 is returned.
@@ -211,7 +222,7 @@ pub unsafe extern "C" fn setowire_event_fd(swarm: *mut setowire_swarm, fd: *mut 
 /// Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
 /// zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
 /// at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of the STREAM events the stream; of OP_DONE the
-/// operation, 0 for a send; of FOUND the operation; of ASK the question; of TOPIC_UPDATED the topic; else 0), u64 tag at 24
+/// operation, 0 for a send; of FOUND the operation; of ASK the question; of ROUND and ROUND_CANCELLED the round; of TOPIC_UPDATED the topic; else 0), u64 tag at 24
 /// (of OP_DONE and FOUND the caller's; of a broadcast, PEER, PEER_REJECTED, PEER_TOPIC and ASK the topic; of STREAM the
 /// peer that opened it; of STREAM_CLOSED the code of the peer's reset), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
 /// SETOWIRE_MESSAGE_BROADCAST the author's 32 bytes (zeros: nobody signed it) are at 40 and the data at 72. Skip by
@@ -298,6 +309,10 @@ impl EventObject {
 
     fn question(&self) -> u64 {
         if self.record.kind == kind::ASK { self.record.subject } else { 0 }
+    }
+
+    fn query(&self) -> u64 {
+        if matches!(self.record.kind, kind::ROUND | kind::ROUND_CANCELLED) { self.record.subject } else { 0 }
     }
 
     fn stream(&self) -> u64 {

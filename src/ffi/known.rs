@@ -303,7 +303,7 @@ unsafe fn whom(key: *const u8, len: usize) -> Result<Whom> {
     whom_from(unsafe { pointer::bytes(key, len, "key")? })
 }
 
-fn address(text: &str) -> Result<SocketAddr> {
+pub(super) fn address(text: &str) -> Result<SocketAddr> {
     let address: Option<SocketAddr> = text.parse().ok();
     address
         .filter(crate::path::is_dialable)

@@ -203,6 +203,31 @@ pub enum RoundKind {
     LookupAndUnannounce,
 }
 
+impl RoundKind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            RoundKind::Announce => "announce",
+            RoundKind::Lookup => "lookup",
+            RoundKind::LookupAndUnannounce => "lookup-and-unannounce",
+        }
+    }
+}
+
+/// What a source outside of the node is asked, with what it is to announce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub query: u64,
+    /// What the topic is called outside.
+    pub name: [u8; 32],
+    pub kind: RoundKind,
+    /// Take back what an earlier run with our key may have left.
+    pub clear: bool,
+    /// Ours.
+    pub key: [u8; 32],
+    /// Where others are to dial us.
+    pub ports: LocalPorts,
+}
+
 /// What a session of a topic is to do; what is not said keeps its value, or has the preset's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Modes {
@@ -406,6 +431,12 @@ pub enum Event {
     Ask(Question),
     /// A look-up that was asked for found a peer.
     Found { op: OpId, tag: u64, candidate: Candidate },
+    /// The application, as a source, is asked; `Node::handle_found` and `handle_round_done` answer.
+    Round(Box<Asked>),
+    /// Nobody waits for this round any more.
+    RoundCancelled { query: u64 },
+    /// The application, as a source, is to take back an announcement: what the topic is called outside, and our key.
+    Unannounce(Box<([u8; 32], [u8; 32])>),
     /// The peer cache changed: JSON to keep for the next run.
     Peers { json: String },
     /// The swarm ended; nothing follows.

@@ -47,6 +47,8 @@ use swarm::roster;
 pub struct Node {
     identity: Identity,
     ports: LocalPorts,
+    /// Those that others are told.
+    told_ports: LocalPorts,
     seeds: Vec<String>,
     /// Dialled when nobody was met for some time.
     bootstrap: Vec<String>,
@@ -129,9 +131,13 @@ impl Node {
         let known = config.peer_cache.as_deref().map_or_else(Vec::new, |json| cache::parse(json).unwrap_or_default());
         let mut proven = Proven::default();
         known.iter().filter_map(cache::Entry::link).for_each(|link| proven.learn(link, now.unix_us));
+        // A family without a socket is not offered under another port.
+        let told = |bound: Option<u16>| bound.map(|bound| config.announce_port.unwrap_or(bound));
+        let told_ports = LocalPorts { v4: told(ports.v4), v6: told(ports.v6) };
         Ok(Node {
-            lan: config.lan.then(|| Lan::new(&identity, ports, now.unix_us, config.legacy)),
+            lan: config.lan.then(|| Lan::new(&identity, told_ports, now.unix_us, config.legacy)),
             ports,
+            told_ports,
             seeds: config.seeds.clone(),
             bootstrap: config.bootstrap.clone(),
             rng,
@@ -145,7 +151,7 @@ impl Node {
             attempts: attempts::Attempts::default(),
             rounds: rounds::Rounds::default(),
             finding: BTreeMap::new(),
-            outside: false,
+            outside: config.source,
             findable: false,
             next_own: None,
             forgetting: false,

@@ -162,6 +162,20 @@ impl Node {
         }
     }
 
+    /// What an application is told that is such a source. `Err`: it is about something else.
+    pub fn tell_outside(&self, output: Output) -> std::result::Result<Event, Output> {
+        let key = self.identity.key();
+        match output {
+            Output::Round { query, name, kind, clear } => {
+                let asked = Asked { query, name, kind, clear, key, ports: self.told_ports };
+                Ok(Event::Round(Box::new(asked)))
+            }
+            Output::CancelRound { query } => Ok(Event::RoundCancelled { query }),
+            Output::Unannounce { name } => Ok(Event::Unannounce(Box::new((name, key)))),
+            other => Err(other),
+        }
+    }
+
     /// A source outside of the node found a peer of a round.
     pub fn handle_found(&mut self, now: Now, query: u64, key: [u8; 32], addr: SocketAddr) {
         let Some(round) = self.rounds.rounds.get(&query) else { return };
@@ -276,5 +290,92 @@ impl Node {
         let local = source == Source::Lan;
         let candidate = Candidate { whom, address: Some(addr), source, local, topic: None };
         self.event(Event::Found { op, tag, candidate });
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::crypto::identity::Identity;
+    use std::time::Duration;
+
+    const TOPIC: Topic = [5; 32];
+
+    fn node(n: u8, config: &Config, now: Now) -> Node {
+        let ports = LocalPorts { v4: Some(4_001), v6: None };
+        let mut node = Node::new(config, Identity::from_seed(&[n; 32]), ports, [n; 32], now).expect("a node");
+        let interface = LanInterface { index: 1, name: "lan".to_owned(), v4: vec![[10, 0, 0, n].into()], v6: false };
+        node.handle_interfaces(now, &[interface]);
+        node
+    }
+
+    fn events(node: &mut Node, now: Now) -> Vec<Event> {
+        let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output(now)).collect();
+        outputs.into_iter().filter_map(|output| node.tell_outside(output).ok()).collect()
+    }
+
+    #[test]
+    fn another_port_than_the_bound_one_is_told_to_everybody() {
+        let mut now = Now { mono: Instant::now(), unix_us: 1_795_000_000_000_000 };
+        let base = Config { source: true, ..Config::default() };
+        let config = Config { announce_port: Some(40_077), ..base.clone() };
+        let (mut one, mut other) = (node(1, &config, now), node(2, &base, now));
+        one.join(now, TOPIC, None, Modes::default()).expect("joined");
+        other.join(now, TOPIC, None, Modes::default()).expect("joined");
+        let told = LocalPorts { v4: Some(40_077), v6: None };
+        let asked = events(&mut one, now).into_iter().find_map(|event| match event {
+            Event::Round(asked) => Some(asked),
+            _ => None,
+        });
+        let asked = asked.expect("a round");
+        assert_eq!((asked.ports, asked.key, asked.kind), (told, one.identity.key(), RoundKind::Announce));
+        assert_eq!(one.info().ports.v4, Some(4_001));
+        let from = SocketAddr::from(([10, 0, 0, 1], 40_123));
+        let mut old = 0;
+        for _ in 0..20 {
+            now.mono += Duration::from_millis(200);
+            now.unix_us += 200_000;
+            one.handle_timeout(now);
+            while let Some(transmit) = one.poll_transmit(now, true) {
+                let Via::Lan { .. } = transmit.via else { continue };
+                let text = String::from_utf8_lossy(&transmit.bytes).into_owned();
+                assert!(!text.contains(":4001:"), "{text}");
+                old += usize::from(text.contains(":40077:"));
+                other.handle_datagrams(now, Datagrams::one(transmit.via, from, &transmit.bytes));
+            }
+            other.handle_timeout(now);
+        }
+        assert!(old > 0, "beacons of the old kind, too");
+        let dialled: Vec<SocketAddr> = std::iter::from_fn(|| other.poll_transmit(now, true))
+            .filter(|transmit| transmit.via == Via::Main)
+            .map(|transmit| transmit.to)
+            .collect();
+        assert!(!dialled.is_empty() && dialled.iter().all(|to| *to == SocketAddr::from(([10, 0, 0, 1], 40_077))));
+    }
+
+    #[test]
+    fn a_round_that_nobody_answers_ends_by_itself() {
+        let mut now = Now { mono: Instant::now(), unix_us: 1_795_000_000_000_000 };
+        let config = Config { source: true, lan: false, ..Config::default() };
+        let mut node = node(1, &config, now);
+        node.join(now, TOPIC, None, Modes { server: Some(false), ..Modes::default() }).expect("joined");
+        let begun: Vec<u64> = events(&mut node, now).iter().filter_map(query_of).collect();
+        assert_eq!(begun.len(), 1);
+        now.mono += OUTSIDE_ROUND;
+        node.handle_timeout(now);
+        let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output(now)).collect();
+        let failed = |output: &Output| matches!(output, Output::Event(Event::TopicUpdated { ok: false, .. }));
+        assert!(outputs.iter().any(failed), "{outputs:?}");
+        let ended: Vec<Event> = outputs.into_iter().filter_map(|output| node.tell_outside(output).ok()).collect();
+        assert_eq!(ended, [Event::RoundCancelled { query: begun[0] }]);
+    }
+
+    fn query_of(event: &Event) -> Option<u64> {
+        match event {
+            Event::Round(asked) => Some(asked.query),
+            _ => None,
+        }
     }
 }

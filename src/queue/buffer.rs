@@ -9,6 +9,8 @@
 //!   (`connections_allowed`) and new operations (`operations_allowed`).
 //! - What is told of peers that are not connected, questions among it, is bounded in number: beyond it is dropped and
 //!   counted as `LOST`, because anybody can announce any number of peers.
+//! - What an application is asked that is a source is bounded in number likewise, with room of its own: strangers cannot
+//!   fill it.
 //! - `UPDATE`, `WRITABLE`, `PEERS`, `LOST`, `CHANGED` and `TOPIC_UPDATED` are states: the newest replaces one still waiting.
 //! - `CLOSED` is taken in once; what comes after it is ignored.
 
@@ -36,6 +38,8 @@ pub struct EventBuffer {
     message_bytes: usize,
     /// What waits about peers that are not connected.
     notices: usize,
+    /// What waits for a source.
+    rounds: usize,
     /// `CONNECTION`s and `DISCONNECTION`s waiting.
     connections: usize,
     /// `OP_DONE`s waiting.
@@ -72,6 +76,7 @@ impl EventBuffer {
             messages: 0,
             message_bytes: 0,
             notices: 0,
+            rounds: 0,
             connections: 0,
             completions: 0,
             begun: HashMap::new(),
@@ -123,6 +128,9 @@ impl EventBuffer {
         if is_notice(record.kind) && self.wants(record.kind) && self.notices >= limits::QUEUE_NOTICES {
             return self.lose();
         }
+        if is_round(record.kind) && self.wants(record.kind) && self.rounds >= limits::QUEUE_ROUNDS {
+            return self.lose();
+        }
         self.append(record);
     }
 
@@ -159,6 +167,7 @@ impl EventBuffer {
                 }
             }
             other if is_notice(other) => self.notices = self.notices.saturating_sub(1),
+            other if is_round(other) => self.rounds = self.rounds.saturating_sub(1),
             kind::LOST => self.lost = 0,
             kind::CLOSED => self.finished = true,
             _ => {}
@@ -177,9 +186,10 @@ impl EventBuffer {
         self.records.len()
     }
 
-    /// Drops what can no longer be answered: all but life-cycle, completions and the peers to keep.
+    /// Drops what can no longer be answered: all but life-cycle, completions, the peers to keep and announcements to take
+    /// back.
     pub fn discard_messages(&mut self) {
-        let keep = [kind::CONNECTION, kind::DISCONNECTION, kind::OP_DONE, kind::PEERS, kind::CLOSED];
+        let keep = [kind::CONNECTION, kind::DISCONNECTION, kind::OP_DONE, kind::PEERS, kind::UNANNOUNCE, kind::CLOSED];
         let records = std::mem::take(&mut self.records);
         self.first = self.first.saturating_add(records.len() as u64);
         self.states.clear();
@@ -187,6 +197,7 @@ impl EventBuffer {
         self.messages = 0;
         self.message_bytes = 0;
         self.notices = 0;
+        self.rounds = self.records.iter().filter(|record| is_round(record.kind)).count();
         self.set_signal();
     }
 
@@ -297,6 +308,7 @@ impl EventBuffer {
                 self.message_bytes = self.message_bytes.saturating_add(bytes);
             }
             other if is_notice(other) => self.notices = self.notices.saturating_add(1),
+            other if is_round(other) => self.rounds = self.rounds.saturating_add(1),
             _ => {}
         }
         self.seq = self.seq.saturating_add(1);
@@ -324,6 +336,11 @@ fn is_state(kind: u16) -> bool {
 /// Whether it is about a peer that need not be connected.
 fn is_notice(kind: u16) -> bool {
     matches!(kind, kind::PEER | kind::PEER_REJECTED | kind::PEER_TOPIC | kind::BANNED | kind::ASK | kind::FOUND)
+}
+
+/// Whether it is for a source of the application.
+fn is_round(kind: u16) -> bool {
+    matches!(kind, kind::ROUND | kind::ROUND_CANCELLED | kind::UNANNOUNCE)
 }
 
 impl Buffer for EventBuffer {

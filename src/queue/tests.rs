@@ -310,6 +310,29 @@ fn the_end_keeps_what_is_not_told_again() {
 }
 
 #[test]
+fn what_a_source_is_asked_has_room_of_its_own_and_no_more() {
+    let mut buffer = EventBuffer::new(16, 1 << 17, ALL);
+    let cancelled = |query: usize| Event::RoundCancelled { query: query as u64 };
+    let most = crate::config::limits::QUEUE_ROUNDS;
+    for query in 0..most + 2 {
+        buffer.push(cancelled(query));
+    }
+    assert_eq!((buffer.waiting(), buffer.lost_total()), (most + 1, 2), "one of them tells of the loss");
+    assert_eq!(buffer.pop().map(|record| record.kind), Some(kind::ROUND_CANCELLED));
+    buffer.push(cancelled(0));
+    assert_eq!(buffer.lost_total(), 2, "there is room again");
+    buffer.push(Event::Unannounce(Box::new(([1; 32], [2; 32]))));
+    assert_eq!(buffer.lost_total(), 3);
+
+    // At the end, what has been announced is still to be taken back.
+    let mut buffer = EventBuffer::new(16, 1 << 17, ALL);
+    buffer.push(cancelled(1));
+    buffer.push(Event::Unannounce(Box::new(([1; 32], [2; 32]))));
+    buffer.discard_messages();
+    assert_eq!((buffer.pop().map(|record| record.kind), buffer.waiting()), (Some(kind::UNANNOUNCE), 0));
+}
+
+#[test]
 fn a_callback_may_end_its_own_queue() {
     let queue = EventQueue::new(16, 1 << 17, ALL).unwrap();
     let (tx, rx) = mpsc::channel();

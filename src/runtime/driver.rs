@@ -193,7 +193,11 @@ impl Driver {
                 match output {
                     // Nearly all are events; each move of one counts.
                     Output::Event(event) => events.push(event),
-                    other => outputs.push(other),
+                    // Among the events, in their order.
+                    other => match node.tell_outside(other) {
+                        Ok(event) => events.push(event),
+                        Err(other) => outputs.push(other),
+                    },
                 }
             }
             transmits.extend(iter::from_fn(|| node.poll_transmit(now, false)).take(limits::OUTPUT_BATCH));
@@ -211,7 +215,7 @@ impl Driver {
         for output in self.outputs.drain(..) {
             match output {
                 Output::Event(event) => self.events.push(event),
-                // No such source is switched on: the node has not asked for one.
+                // They have become events.
                 Output::Round { .. } | Output::CancelRound { .. } | Output::Unannounce { .. } => {}
                 Output::Resolve { query, host, port } => self.resolver.start(query, host, port),
                 Output::Log { level, text } => log::write(level, &text),

@@ -50,6 +50,23 @@ impl Swarm {
         self.change(|node, now| node.unannounce(now, topic, secret))?
     }
 
+    // ---- The application as a source ----
+
+    /// The application found a peer of a round. A round that has ended is no error.
+    pub fn found(&self, query: u64, key: [u8; 32], addr: SocketAddr) -> Result<()> {
+        self.change(|node, now| node.handle_found(now, query, key, addr))
+    }
+
+    /// The application ends its part of a round. `ok`: it worked.
+    pub fn round_done(&self, query: u64, ok: bool) -> Result<()> {
+        self.change(|node, now| node.handle_round_done(now, query, ok))
+    }
+
+    /// The application took an announcement back.
+    pub fn unannounced(&self, name: [u8; 32]) -> Result<()> {
+        self.change(|node, now| node.handle_unannounced(now, name))
+    }
+
     // ---- Peers ----
 
     /// Dials a peer by its key alone. `timeout` as for `connect`.

@@ -96,6 +96,9 @@ static void all_fail(setowire_swarm *swarm, int32_t code) {
     FAILS(code, setowire_swarm_lookup(swarm, bytes, 32, NULL, 0, true, 0, &id));
     CHECK(id == 0);
     FAILS(code, setowire_swarm_unannounce(swarm, bytes, 32, NULL, 0));
+    FAILS(code, setowire_swarm_found(swarm, 1, bytes, 32, "127.0.0.1:9"));
+    FAILS(code, setowire_swarm_round_done(swarm, 1, true));
+    FAILS(code, setowire_swarm_unannounced(swarm, bytes, 32));
     FAILS(code, setowire_swarm_listen(swarm));
     FAILS(code, setowire_swarm_suspend(swarm));
     FAILS(code, setowire_swarm_resume(swarm));
@@ -376,6 +379,17 @@ static void more_parameters(setowire_swarm *swarm) {
     FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_unannounce(swarm, bytes, SIZE_MAX, NULL, 0));
     FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_unannounce(swarm, bytes, 32, NULL, 1));
     OK(setowire_swarm_unannounce(swarm, bytes, 32, NULL, 0));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_found(swarm, 1, NULL, 32, "127.0.0.1:9"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_found(swarm, 1, bytes, 31, "127.0.0.1:9"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_found(swarm, 1, bytes, 32, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_found(swarm, 1, bytes, 32, "example.org:9"));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_found(swarm, 1, bytes, 32, "0.0.0.0:9"));
+    OK(setowire_swarm_found(swarm, UINT64_MAX, bytes, 32, "127.0.0.1:9"));
+    OK(setowire_swarm_round_done(swarm, 0, true));
+    OK(setowire_swarm_round_done(swarm, UINT64_MAX, false));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_unannounced(swarm, NULL, 32));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_unannounced(swarm, bytes, 33));
+    OK(setowire_swarm_unannounced(swarm, bytes, 32));
     FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_state(swarm, NULL));
     FAILS(SETOWIRE_ERR_INVALID, setowire_swarm_state(swarm, &state));
     FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_swarm_answer(swarm, 0, true));
@@ -436,6 +450,7 @@ static void events(void) {
     CHECK(setowire_event_peer(NULL) == 0);
     CHECK(setowire_event_topic(NULL) == 0);
     CHECK(setowire_event_question(NULL) == 0);
+    CHECK(setowire_event_query(NULL) == 0);
     CHECK(setowire_event_stream(NULL) == 0);
     CHECK(setowire_event_op(NULL) == 0);
     CHECK(setowire_event_tag(NULL) == 0);

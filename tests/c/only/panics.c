@@ -120,6 +120,9 @@ static void every_function(void) {
     PANICS(setowire_topic_sessions, swarm, bytes, 32, &id, 1, &number);
     PANICS(setowire_swarm_lookup, swarm, bytes, 32, NULL, 0, false, 0, &id);
     PANICS(setowire_swarm_unannounce, swarm, bytes, 32, NULL, 0);
+    PANICS(setowire_swarm_found, swarm, 1, bytes, 32, "127.0.0.1:9");
+    PANICS(setowire_swarm_round_done, swarm, 1, true);
+    PANICS(setowire_swarm_unannounced, swarm, bytes, 32);
     PANICS(setowire_swarm_connect_peer, swarm, bytes, 32, 0, 0, &id);
     PANICS(setowire_swarm_join_peer, swarm, bytes, 32, NULL);
     PANICS(setowire_swarm_leave_peer, swarm, bytes, 32);
@@ -171,6 +174,7 @@ static void every_function(void) {
     GIVES(setowire_event_peer, (event) == 0);
     GIVES(setowire_event_topic, (event) == 0);
     GIVES(setowire_event_question, (event) == 0);
+    GIVES(setowire_event_query, (event) == 0);
     GIVES(setowire_event_stream, (event) == 0);
     GIVES(setowire_event_op, (event) == 0);
     GIVES(setowire_event_tag, (event) == 0);
