@@ -18,6 +18,7 @@ from . import errors, events, sync
 from ._native import version as library_version
 from ._manage import SwarmState
 from ._options import SwarmOptions
+from ._source import Announced, Directory
 from .aio import Datagram, Lookup, Message, Peer, Stream, Swarm, Topic
 from .errors import *  # noqa: F403
 from .errors import __all__ as _error_names
@@ -27,8 +28,10 @@ from .topic import TopicInfo
 __version__ = "0.1.0"
 
 __all__ = [
+    "Announced",
     "Candidate",
     "Datagram",
+    "Directory",
     "Lookup",
     "Message",
     "Peer",

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from ._aio_stream import Stream
@@ -13,6 +14,7 @@ from ._aio_topic import Lookup, Topic
 from ._core import SwarmBase, connected_peer, outcome
 from ._inbox import Inbox
 from ._manage import limit_of
+from ._source import results, take_back
 from ._text import key_bytes, topic_bytes, topic_name
 from .errors import INVALID, NOT_FOUND, ClosedError, InvalidArgumentError, NotFoundError, PeerClosedError, UnreachableError
 
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
     from ._asking import Question
     from ._control import Begin
     from ._records import Record
+    from ._source import Round
     from .aio import Message, Peer
     from .known import Candidate
 
+#: Seconds that the end of a swarm waits for its source to take announcements back.
+TAKE_BACK_S = 5.0
 #: The longest that the library waits for an answer of a firewall.
 LONGEST_ANSWER_MS = 8000
 
@@ -33,6 +38,9 @@ class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
     _loop: asyncio.AbstractEventLoop | None
     _operations: dict[int, asyncio.Future[Record]]
     _quiet: list[asyncio.Future[None]]
+    #: What the source is at, by the number of the round; and announcements that it takes back.
+    _rounds: dict[int, asyncio.Task[None]]
+    _taking_back: set[asyncio.Task[None]]
 
     async def join(
         self,
@@ -198,6 +206,68 @@ class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
         assert self._loop is not None
         self._loop.call_exception_handler({"message": f"the firewall of {self!r} failed", "exception": failure})
 
+    # -- the source ---------------------------------------------------------
+
+    def _round_begins(self, asked: Round) -> None:
+        task = self._rounds[asked.query] = self._spawn(self._ask_source(asked))
+        task.add_done_callback(lambda _: self._rounds.pop(asked.query, None))
+
+    async def _ask_source(self, asked: Round) -> None:
+        ok = False
+        try:
+            for finds, answer in asked.put_to(self._options["source"]):
+                if not finds:
+                    if inspect.isawaitable(answer):
+                        await answer
+                    continue
+                async with aclosing(results(answer)) as peers:
+                    async for key, address in peers:
+                        self._source_found(asked.query, key, address)
+            ok = True
+        except Exception as failure:
+            self._source_failed(failure)
+        finally:
+            self._source_done(asked.query, ok)
+
+    def _source_found(self, query: int, key: bytes, address: str) -> None:
+        try:
+            self._native.found(query, key, address)
+        except ClosedError:
+            pass  # too late
+        except InvalidArgumentError as failure:
+            self._source_failed(failure)  # of this one; who announces nonsense hides nobody
+
+    def _round_ends(self, query: int) -> None:
+        task = self._rounds.get(query)
+        if task is not None:
+            task.cancel()
+
+    def _takes_back(self, name: bytes, key: bytes) -> None:
+        task = self._spawn(self._take_back(name, key))
+        self._taking_back.add(task)
+        task.add_done_callback(self._taking_back.discard)
+
+    async def _take_back(self, name: bytes, key: bytes) -> None:
+        try:
+            answer = take_back(self._options["source"], name, key)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception as failure:
+            self._source_failed(failure)
+        finally:
+            self._source_took_back(name)
+
+    async def _end_source(self) -> None:
+        """The swarm has ended: what it announced is taken back, if the source does not take too long."""
+        if self._taking_back:
+            _, late = await asyncio.wait(self._taking_back, timeout=TAKE_BACK_S)
+            for task in late:
+                task.cancel()
+
+    def _source_failed(self, failure: Exception) -> None:
+        assert self._loop is not None
+        self._loop.call_exception_handler({"message": f"the source of {self!r} failed", "exception": failure})
+
     # -- of the swarm -------------------------------------------------------
 
     @abstractmethod
@@ -210,7 +280,7 @@ class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
     def _forget(self, tag: int) -> None: ...
 
     @abstractmethod
-    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None: ...
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]: ...
 
     @abstractmethod
     async def _wait_stream(self, waiter: asyncio.Future[Any]) -> Any: ...

@@ -70,6 +70,18 @@ class NativeControl:
     def unannounce(self, topic: bytes, secret: bytes | None) -> None:
         check(self._lib.setowire_swarm_unannounce(self._swarm, topic, len(topic), *_secret(secret)))
 
+    # -- as a source --------------------------------------------------------
+
+    def found(self, query: int, key: bytes, address: str) -> None:
+        where = c_text("address", address)
+        check(self._lib.setowire_swarm_found(self._swarm, query, key, len(key), where))
+
+    def round_done(self, query: int, ok: bool) -> None:
+        check(self._lib.setowire_swarm_round_done(self._swarm, query, ok))
+
+    def unannounced(self, name: bytes) -> None:
+        check(self._lib.setowire_swarm_unannounced(self._swarm, name, len(name)))
+
     # -- peers --------------------------------------------------------------
 
     def join_peer(self, key: bytes, address: str | None) -> None:

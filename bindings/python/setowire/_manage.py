@@ -18,6 +18,7 @@ from ._control import CLIENT, FOR_EVER, SERVER
 from ._emitter import Emitter
 from ._handle import milliseconds
 from ._native import StateDetails
+from ._source import Round
 from ._text import key_bytes, topic_bytes
 from .errors import INVALID, ClosedError, InvalidArgumentError, NotFoundError
 from .known import Candidate, PeerInfo, whom_of
@@ -207,6 +208,18 @@ class Managed(Emitter):
     def _asked(self, question: Question) -> None:
         """The library waits for an answer of the application."""
 
+    @abstractmethod
+    def _round_begins(self, asked: Round) -> None:
+        """The source is asked."""
+
+    @abstractmethod
+    def _round_ends(self, query: int) -> None:
+        """Nobody waits for its answer any more."""
+
+    @abstractmethod
+    def _takes_back(self, name: bytes, key: bytes) -> None:
+        """The source is to remove an announcement."""
+
     def _take_news(self, record: Record) -> events.News | None:
         """The event that a record means, if anybody wants it."""
         kind = record.kind
@@ -216,6 +229,12 @@ class Managed(Emitter):
             find = self._finds.get(record.tag)
             if find is not None:
                 find(self._candidate(record))
+        elif kind == _records.ROUND:
+            self._round_begins(Round.read(record.subject, record.data))
+        elif kind == _records.ROUND_CANCELLED:
+            self._round_ends(record.subject)
+        elif kind == _records.UNANNOUNCE:
+            self._takes_back(bytes.fromhex(record.data["name"]), bytes.fromhex(record.data["key"]))
         elif kind == _records.PEER_TOPIC:
             return self._topic_of_peer(record)
         elif not self._wanted(_NAMES[kind]):
@@ -264,6 +283,18 @@ class Managed(Emitter):
         """What the application's callable says, or something that can be awaited for it."""
         return question.put_to(self._options["validate" if question.purpose == "candidate" else "firewall"])
 
+    def _source_done(self, query: int, ok: bool) -> None:
+        try:
+            self._native.round_done(query, ok)
+        except ClosedError:
+            pass  # too late
+
+    def _source_took_back(self, name: bytes) -> None:
+        try:
+            self._native.unannounced(name)
+        except ClosedError:
+            pass  # too late
+
     def _answer(self, question: Question, verdict: object) -> None:
         try:
             self._native.answer(question.number, question.allowed(verdict))
@@ -278,8 +309,9 @@ _NAMES = {
     _records.TOPIC_UPDATED: "updated",
     _records.BANNED: "ban",
 }
+_FOR_SOURCES = (_records.ROUND, _records.ROUND_CANCELLED, _records.UNANNOUNCE)
 #: Kinds of records for `_take_news`.
-NEWS = frozenset((*_NAMES, _records.PEER_TOPIC, _records.ASK, _records.FOUND))
+NEWS = frozenset((*_NAMES, *_FOR_SOURCES, _records.PEER_TOPIC, _records.ASK, _records.FOUND))
 
 
 def _key(key: bytes | bytearray | str) -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypedDict
 
 from ._asking import Asked
+from ._source import check_source
 from ._native import c_data, c_text, check, library
 from .errors import INVALID, INTERNAL, InternalError, InvalidArgumentError, NotAvailableError
 
@@ -61,6 +62,12 @@ class SwarmOptions(TypedDict, total=False):
     seeds: Iterable[str] | None
     #: "host:port" of nodes that are dialled while nobody was met, every 15 s.
     bootstrap: Iterable[str] | None
+    #: A source of peers of the application's own: an object with `announce(name, peer)`, `lookup(name)` and
+    #: `unannounce(name, key)`, sync or async, such as `setowire.Directory`. `dht` is another name for it.
+    source: Any
+    dht: Any
+    #: The port that beacons and announcements name instead of the one that is bound, where it is forwarded.
+    announce_port: int
     #: Peers of an earlier run, as `on_save_peers` got them.
     peer_cache: list[dict[str, Any]] | None
     #: Called with the peers to keep: when they changed, at most every 30 s, and at the end.
@@ -129,6 +136,8 @@ _TO_TEXT: dict[str, Callable[[Any], str]] = {
     "firewall_deadline": str,
     "handshake_clear_wait": str,
     "bootstrap": _names,
+    "source": _given,
+    "announce_port": str,
     "lan": _boolean,
     "lan_interfaces": _names,
     "seeds": _names,
@@ -173,6 +182,13 @@ def merge(opts: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[s
     for name in ("firewall", "validate"):
         if options.get(name) is not None and not callable(options[name]):
             raise TypeError(f"{name}: {options[name]!r} cannot be called")
+    if options.get("dht") is not None:
+        if options.get("source") is not None:
+            raise InvalidArgumentError(INVALID, "source: say either source or dht, which is the same")
+        options["source"] = options["dht"]
+    options.pop("dht", None)
+    if options.get("source") is not None:
+        check_source(options["source"])
     load = options.get("on_load_peers")
     if load is not None and options.get("peer_cache") is None:
         options["peer_cache"] = load()

@@ -45,6 +45,9 @@ PEER_TOPIC: Final = 18
 BANNED: Final = 19
 ASK: Final = 20
 FOUND: Final = 21
+ROUND: Final = 22
+ROUND_CANCELLED: Final = 23
+UNANNOUNCE: Final = 24
 CLOSED: Final = 63
 
 #: Flag of MESSAGE: it came unencrypted, anyone may have written it.
@@ -61,7 +64,7 @@ class Record(NamedTuple):
     kind: int
     flags: int
     seq: int
-    #: The number of the peer, operation, stream, topic or question, 0 where there is none.
+    #: The number of the peer, operation, stream, topic, question or round, 0 where there is none.
     subject: int
     #: The caller's number of an operation, the topic of a broadcast or of a peer, the peer that opened a stream.
     tag: int
@@ -132,6 +135,9 @@ _DATA: Final[dict[int, Callable[[bytes, int], Any]]] = {
     BANNED: _bytes,
     ASK: _bytes,
     FOUND: _bytes,
+    ROUND: _object,
+    ROUND_CANCELLED: _text,
+    UNANNOUNCE: _object,
     CLOSED: _text,
 }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ._core import SwarmBase, connected_peer, outcome
 from ._handle import seconds
 from ._manage import limit_of
+from ._source import at_once, results_now, take_back
 from ._sync_stream import Stream
 from ._text import key_bytes, topic_bytes, topic_name
 from .errors import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ._control import Begin
     from ._handle import NativeSwarm
     from ._records import Record
+    from ._source import Round
     from .known import Candidate
     from .sync import Peer
 
@@ -85,6 +87,10 @@ class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
     _operations: dict[int, Record | None]
     #: Not answered yet.
     _questions: deque[Question]
+    #: What the source is still to do: rounds, and announcements to take back, by name and key.
+    _rounds: deque[Round | tuple[bytes, bytes]]
+    #: What it raised while the swarm was being closed.
+    _source_failures: list[Exception]
 
     def join(
         self,
@@ -256,6 +262,58 @@ class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
                     verdict.close()
                 raise TypeError("firewall and validate cannot be async functions with setowire.sync")
             self._answer(question, verdict)
+
+    # -- the source ---------------------------------------------------------
+
+    def _round_begins(self, asked: Round) -> None:
+        self._rounds.append(asked)
+
+    def _round_ends(self, query: int) -> None:
+        for asked in list(self._rounds):
+            if not isinstance(asked, tuple) and asked.query == query:
+                self._rounds.remove(asked)
+
+    def _takes_back(self, name: bytes, key: bytes) -> None:
+        self._rounds.append((name, key))
+
+    def _ask_source(self) -> None:
+        """Puts rounds to the source, without the lock; what it raises comes out of the call that reads."""
+        while self._rounds:
+            try:
+                asked = self._rounds.popleft()
+            except IndexError:
+                return  # another thread was faster
+            try:
+                self._ask_source_for(asked)
+            except Exception as failure:
+                if not self._destroyed:
+                    raise
+                self._source_failures.append(failure)  # the end goes on, and raises it then
+
+    def _ask_source_for(self, asked: Round | tuple[bytes, bytes]) -> None:
+        source, ok = self._options["source"], False
+        if isinstance(asked, tuple):
+            try:
+                at_once(take_back(source, *asked))
+            finally:
+                self._source_took_back(asked[0])
+            return
+        refused: InvalidArgumentError | None = None
+        try:
+            for finds, answer in asked.put_to(source):
+                peers = at_once(answer)
+                for key, address in results_now(peers) if finds else ():
+                    try:
+                        self._native.found(asked.query, key, address)
+                    except ClosedError:
+                        return  # too late
+                    except InvalidArgumentError as failure:
+                        refused = failure  # of this one; who announces nonsense hides nobody
+            ok = True
+        finally:
+            self._source_done(asked.query, ok)
+        if refused is not None:
+            raise refused
 
     # -- of the swarm -------------------------------------------------------
 

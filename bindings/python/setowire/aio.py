@@ -112,6 +112,7 @@ class Swarm(ManagedSwarm):
         self._operations = {}
         #: Those who wait until nobody is connected.
         self._quiet = []
+        self._rounds, self._taking_back = {}, set()
         self._room: dict[int, list[asyncio.Future[None]]] = {}
         #: Inboxes that somebody reads.
         self._reading: set[Inbox[Message]] = set()
@@ -176,6 +177,8 @@ class Swarm(ManagedSwarm):
             except ClosedError:
                 pass  # it has ended just now
         await asyncio.shield(self._ended)
+        if not force:
+            await self._end_source()
 
     close = destroy
 
@@ -348,6 +351,8 @@ class Swarm(ManagedSwarm):
             self._wake_room(number, gone)
         for inbox in [self._inbox, *(topic._inbox for topic in topics)]:
             inbox.finish(event.error)
+        for asking in list(self._rounds.values()):
+            asking.cancel()
         self._datagrams.finish(event.error)
         self._incoming.finish(gone)
         self._wake_quiet()
@@ -458,8 +463,9 @@ class Swarm(ManagedSwarm):
             {"message": f"a listener of {self!r} failed", "exception": failure, "callback": callback}
         )
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         assert self._loop is not None
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

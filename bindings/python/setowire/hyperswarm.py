@@ -45,7 +45,7 @@ class Hyperswarm(Compatible):
 
     def __init__(self, opts: Mapping[str, Any] | None = None, /, **options: Any) -> None:
         given = in_python(opts, options)
-        refuse(given, ("dht", "nodes", "relay_through", "random_punch_interval", "defer_random_punch"))
+        refuse(given, ("nodes", "relay_through", "random_punch_interval", "defer_random_punch"))
         port_to_bind(given)
         super().__init__({"preset": "v4", **given})
         pair, seed = given.get("key_pair"), given.get("seed")

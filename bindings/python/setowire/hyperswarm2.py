@@ -296,9 +296,9 @@ def _peer(found: Candidate) -> Peer:
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """Options of Hyperswarm 2 as ours."""
-    refuse(given, ("id", "announce_port", "preferred_port", "announce_local_address"))
+    refuse(given, ("id", "preferred_port", "announce_local_address"))
     port_to_bind(given)
-    given.pop("ephemeral", None)  # it is about the DHT, which there is not
+    given.pop("ephemeral", None)  # it is about the DHT, and a source of the application's own decides that itself
     queue = in_python(given.pop("queue", None), {})
     given.pop("multiplex", queue.pop("multiplex", None))  # one connection serves all topics, whatever is said
     forget = {**queue.pop("forget", {}), **given.pop("forget", {})}

@@ -114,7 +114,7 @@ class Swarm(ManagedSwarm):
         self._events: deque[Event] = deque()
         self._lost: events.Lost | None = None
         self._operations = {}
-        self._questions = deque()
+        self._questions, self._rounds, self._source_failures = deque(), deque(), []
         #: Not read yet; of more than one only the last counts.
         self._change: events.Changed | None = None
         self._completions = 0
@@ -168,6 +168,8 @@ class Swarm(ManagedSwarm):
             self._read_until(lambda: self._end is not None, None)
         while self.poll() is not None:
             pass  # listeners hear of what was left, `on_save_peers` above all
+        if self._source_failures:
+            raise self._source_failures.pop(0)
 
     close = destroy
 
@@ -215,10 +217,11 @@ class Swarm(ManagedSwarm):
         finally:
             self._reading = False
             self._changed.notify_all()
-        if self._questions:
+        if self._questions or self._rounds:
             self._changed.release()
             try:
                 self._answer_questions()
+                self._ask_source()
             finally:
                 self._changed.acquire()
 

@@ -236,7 +236,7 @@ async def test_options() -> None:
             assert other.key_pair == one.key_pair
     async with Hyperswarm(local()) as anybody:
         assert len(anybody.key_pair.public_key) == 32 and anybody.key_pair.secret_key is None
-    for name in ("dht", "nodes", "relayThrough"):
+    for name in ("nodes", "relayThrough"):
         with pytest.raises(setowire.NotAvailableError):
             Hyperswarm({name: object()})
     with pytest.raises(ValueError, match="neither"):

@@ -176,7 +176,7 @@ async def test_a_topic_joined_twice_is_left_first(topic: bytes) -> None:
     with pytest.raises(ValueError, match="neither"):
         swarm.join(topic, lookup=False)
     assert swarm.status(topic) == {"announce": True, "lookup": True}
-    for name in ("announcePort", "preferredPort"):
+    for name in ("announceLocalAddress", "preferredPort"):
         with pytest.raises(setowire.NotAvailableError):
             hyperswarm({name: 5})
     await swarm.destroy()
