@@ -162,17 +162,17 @@ impl Node {
         }
     }
 
-    /// What an application is told that is such a source. `Err`: it is about something else.
-    pub fn tell_outside(&self, output: Output) -> std::result::Result<Event, Output> {
+    /// What is meant for a source outside of the node, as an event for the application that is this source.
+    pub fn tell_outside(&self, output: Output) -> Output {
         let key = self.identity.key();
         match output {
             Output::Round { query, name, kind, clear } => {
                 let asked = Asked { query, name, kind, clear, key, ports: self.told_ports };
-                Ok(Event::Round(Box::new(asked)))
+                Output::Event(Event::Round(Box::new(asked)))
             }
-            Output::CancelRound { query } => Ok(Event::RoundCancelled { query }),
-            Output::Unannounce { name } => Ok(Event::Unannounce(Box::new((name, key)))),
-            other => Err(other),
+            Output::CancelRound { query } => Output::Event(Event::RoundCancelled { query }),
+            Output::Unannounce { name } => Output::Event(Event::Unannounce(Box::new((name, key)))),
+            other => other,
         }
     }
 
@@ -313,7 +313,7 @@ mod tests {
 
     fn events(node: &mut Node, now: Now) -> Vec<Event> {
         let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output(now)).collect();
-        outputs.into_iter().filter_map(|output| node.tell_outside(output).ok()).collect()
+        outputs.into_iter().filter_map(|output| told(node, output)).collect()
     }
 
     #[test]
@@ -368,8 +368,21 @@ mod tests {
         let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output(now)).collect();
         let failed = |output: &Output| matches!(output, Output::Event(Event::TopicUpdated { ok: false, .. }));
         assert!(outputs.iter().any(failed), "{outputs:?}");
-        let ended: Vec<Event> = outputs.into_iter().filter_map(|output| node.tell_outside(output).ok()).collect();
+        let ended: Vec<Event> = outputs
+            .into_iter()
+            .filter_map(|output| match output {
+                Output::Event(_) => None,
+                other => told(&node, other),
+            })
+            .collect();
         assert_eq!(ended, [Event::RoundCancelled { query: begun[0] }]);
+    }
+
+    fn told(node: &Node, output: Output) -> Option<Event> {
+        match node.tell_outside(output) {
+            Output::Event(event) => Some(event),
+            _ => None,
+        }
     }
 
     fn query_of(event: &Event) -> Option<u64> {

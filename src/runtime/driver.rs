@@ -195,8 +195,8 @@ impl Driver {
                     Output::Event(event) => events.push(event),
                     // Among the events, in their order.
                     other => match node.tell_outside(other) {
-                        Ok(event) => events.push(event),
-                        Err(other) => outputs.push(other),
+                        Output::Event(event) => events.push(event),
+                        other => outputs.push(other),
                     },
                 }
             }

@@ -184,7 +184,10 @@ impl Ours {
             | Event::PeerTopic { .. }
             | Event::Banned { .. }
             | Event::Ask(_)
-            | Event::Found { .. } => {}
+            | Event::Found { .. }
+            | Event::Round(_)
+            | Event::RoundCancelled { .. }
+            | Event::Unannounce(_) => {}
             Event::Closed { .. } => self.closed = true,
         }
         if self.keep_events {

@@ -219,6 +219,9 @@ impl Chaos {
             | Event::Banned { .. }
             | Event::Ask(_)
             | Event::Found { .. }
+            | Event::Round(_)
+            | Event::RoundCancelled { .. }
+            | Event::Unannounce(_)
             | Event::Closed { .. } => {}
         }
     }
