@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,10 @@ from .errors import INVALID, NotAvailableError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+#: What connections have to end on their own when the swarm is destroyed.
+LEAVE_S = 0.5
 
 
 def in_python(options: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +63,17 @@ class Compatible(Emitter):
         return self
 
     async def __aexit__(self, *failure: object) -> None:
-        await self.swarm.destroy()
+        await self._destroy(False)
+
+    async def _destroy(self, force: bool) -> None:
+        """Ends everything. Unless forced, what was written leaves first: each connection is ended and closes when the other
+        side has read all of it, or after half a second."""
+        if not force and not self.destroyed:
+            leaving = list(self.connections)
+            closed = [connection.leave() for connection in leaving]
+            if closed:
+                await asyncio.wait(closed, timeout=LEAVE_S)
+        await self.swarm.destroy(force=force)
 
     def _connected(self, peer: Peer) -> None:
         if peer.key is None:

@@ -69,6 +69,8 @@ class Duplex(Emitter):
         self._end_read = False
         self._destroyed = False
         self._draining = False
+        #: The swarm is being destroyed by this side.
+        self._leaving = False
         self._flowing = asyncio.Event()
         self._sinks: list[Any] = []
         self._ready = asyncio.Event()
@@ -270,6 +272,21 @@ class Duplex(Emitter):
             self._give_up()
             self._close(error)
 
+    def leave(self) -> asyncio.Future[None]:
+        """Ends our direction because the swarm is to go; done when the connection is closed. How it closes is no error."""
+        self._leaving = True
+        closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done() -> None:
+            if not closed.done():
+                closed.set_result(None)
+
+        self.once("close", done)
+        self.end()
+        if self._destroyed:
+            done()
+        return closed
+
     def _peer_left(self) -> None:
         if self._stream is None or not self._flowing.is_set():
             self._close(PeerClosedError(CLOSED, self.peer.reason or "the peer has left"))
@@ -286,7 +303,8 @@ class Duplex(Emitter):
             sink.end()
         if failure is not None:
             self._give_up()
-            self._emit("error", failure)
+            if not self._leaving:
+                self._emit("error", failure)
         self._emit("close")
 
     def _give_up(self) -> None:

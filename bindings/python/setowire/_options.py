@@ -102,8 +102,17 @@ NOT_AVAILABLE = (
 )
 
 
-def _boolean(value: object) -> str:
-    return "true" if value else "false"
+def _boolean(name: str) -> Callable[[Any], str]:
+    """Of an option that is on or off: a boolean, or text that the library knows. Nothing else: "off" is not true."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        if value in (True, False):
+            return "true" if value else "false"
+        raise TypeError(f"{name}: True or False is wanted, not {value!r}")
+
+    return text
 
 
 def _names(value: Any) -> str:
@@ -138,15 +147,15 @@ _TO_TEXT: dict[str, Callable[[Any], str]] = {
     "bootstrap": _names,
     "source": _given,
     "announce_port": str,
-    "lan": _boolean,
+    "lan": _boolean("lan"),
     "lan_interfaces": _names,
     "seeds": _names,
     "peer_cache": json.dumps,
     "cipher": str,
-    "legacy": _boolean,
+    "legacy": _boolean("legacy"),
     "max_message": str,
-    "accept_explicit": _boolean,
-    "clear_fragments": _boolean,
+    "accept_explicit": _boolean("accept_explicit"),
+    "clear_fragments": _boolean("clear_fragments"),
     "send_buffer": str,
     "event_queue_items": str,
     "event_queue_bytes": str,

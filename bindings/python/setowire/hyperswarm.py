@@ -159,8 +159,8 @@ class Hyperswarm(Compatible):
         await self.swarm.resume()
 
     async def destroy(self, *, force: bool = False) -> None:
-        """Leaves all topics, unless forced, and ends everything."""
-        await self.swarm.destroy(force=force)
+        """Leaves all topics, lets what was written leave, and ends everything; forced: at once."""
+        await self._destroy(force)
 
     def _add(self, event: str, callback: Listener, once: bool) -> None:
         if event == "update" and "update" not in self._listeners:

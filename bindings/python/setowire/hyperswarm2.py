@@ -186,8 +186,8 @@ class Hyperswarm2(Compatible):
         session = self.swarm.status(topic)
         return None if session is None else {"announce": session.info.announce, "lookup": session.info.lookup}
 
-    def connect(self, peer: Peer, callback: Callback | None = None) -> asyncio.Task[tuple[Duplex, ConnectionInfo]]:
-        """Connects to a peer of the event `peer`: `callback(error, socket, info)`. The event `connection` comes, too."""
+    def connect(self, peer: Peer | Mapping[str, Any], callback: Callback | None = None) -> asyncio.Task[tuple[Duplex, ConnectionInfo]]:
+        """Connects to a peer of the event `peer`, or to {"host", "port"}: `callback(error, socket, info)`. The event `connection` comes, too."""
         return self._run(self._connect(peer), callback)
 
     def listen(self, port: int | None = None, callback: Callback | None = None) -> asyncio.Task[None]:
@@ -214,7 +214,7 @@ class Hyperswarm2(Compatible):
 
     def destroy(self, callback: Callback | None = None) -> asyncio.Task[None]:
         """Leaves all topics and ends everything."""
-        return self._run(self.swarm.destroy(), callback)
+        return self._run(self._destroy(False), callback)
 
     # -- how ----------------------------------------------------------------
 
@@ -253,8 +253,12 @@ class Hyperswarm2(Compatible):
         if joined:
             self._emit("leave", topic)
 
-    async def _connect(self, peer: Peer) -> tuple[Duplex, ConnectionInfo]:
-        met = await self.swarm.connect(f"{peer.host}:{peer.port}", key=peer.key)
+    async def _connect(self, peer: Peer | Mapping[str, Any]) -> tuple[Duplex, ConnectionInfo]:
+        if isinstance(peer, Mapping):
+            host, port, key = peer["host"], peer["port"], peer.get("key")
+        else:
+            host, port, key = peer.host, peer.port, peer.key
+        met = await self.swarm.connect(f"{host}:{port}", key=key)
         socket = self._by_peer[met]
         return socket, self._infos[socket]
 

@@ -255,3 +255,21 @@ async def test_a_firewall(topic: bytes) -> None:
     assert (info.public_key, reason) == (client.key_pair.public_key, "Peer is firewalled")
     assert not server.connections and server.stats["banned_peers"] == 1
     await end(server, client)
+
+
+@asyncio_test
+async def test_what_was_written_leaves_before_the_swarm_is_destroyed(topic: bytes) -> None:
+    for n in range(10):
+        server, client, served, met = await pair(bytes([n, *topic[1:]]))
+        got: list[bytes] = []
+        errors: list[object] = []
+        closed = asyncio.Event()
+        served.on("data", got.append)
+        served.on("close", closed.set)
+        for connection in (served, met):
+            connection.on("error", errors.append)
+        met.end(b"bye")
+        await client.destroy()
+        await closed.wait()
+        await server.destroy()
+        assert (b"".join(got), errors) == (b"bye", [])

@@ -165,3 +165,22 @@ async def test_events_that_nobody_listens_to_are_not_taken_apart(made: list[Fake
         info, reason = await waits["ban"]()
         assert (info.key, reason) == (candidate.key, "why")
         assert await waits["topic"]() == (info, bytes(32))
+
+
+@asyncio_test
+async def test_options_that_are_on_or_off_take_nothing_else() -> None:
+    for name in ("lan", "legacy", "accept_explicit", "clear_fragments"):
+        for value in (True, False, "on", "off", "true", "false", 1, 0):
+            swarm = setowire.Swarm(local(**{name: value}))
+            await swarm.destroy()
+        with pytest.raises(setowire.SetowireError, match=name):
+            setowire.Swarm(local(**{name: "perhaps"}))
+        with pytest.raises(TypeError, match=name):
+            setowire.Swarm(local(**{name: [1]}))
+
+
+@asyncio_test
+async def test_off_as_text_is_off(topic: bytes) -> None:
+    async with setowire.Swarm(local(accept_explicit="off")) as shut, setowire.Swarm(local()) as caller:
+        with pytest.raises(setowire.SetowireError):
+            await caller.connect(f"127.0.0.1:{shut.port}", timeout=5)
