@@ -12,6 +12,7 @@
 //! - What an application is asked that is a source is bounded in number likewise, with room of its own: strangers cannot
 //!   fill it.
 //! - `UPDATE`, `WRITABLE`, `PEERS`, `LOST`, `CHANGED` and `TOPIC_UPDATED` are states: the newest replaces one still waiting.
+//!   A `CHANGED` stands behind the connections and disconnections that it counts, so it replaces none before them.
 //! - `CLOSED` is taken in once; what comes after it is ignored.
 
 use super::mailbox::Buffer;
@@ -28,6 +29,8 @@ pub struct EventBuffer {
     first: u64,
     /// Where the waiting record of a kind and subject is, for kinds that are states.
     states: HashMap<(u16, u64), u64>,
+    /// The position behind the last `CONNECTION` or `DISCONNECTION`.
+    life_cycle: u64,
     /// Shown to event loops; made when the application asks for it.
     signal: Option<Signal>,
     max_items: usize,
@@ -69,6 +72,7 @@ impl EventBuffer {
             records: VecDeque::new(),
             first: 0,
             states: HashMap::new(),
+            life_cycle: 0,
             signal: None,
             max_items,
             max_bytes,
@@ -153,6 +157,7 @@ impl EventBuffer {
     /// Takes the record that `peek` just gave.
     pub fn pop_front(&mut self) -> Option<Record> {
         let record = self.records.pop_front()?;
+        let position = self.first;
         self.first = self.first.saturating_add(1);
         match record.kind {
             kind::CONNECTION | kind::DISCONNECTION => self.connections = self.connections.saturating_sub(1),
@@ -172,8 +177,9 @@ impl EventBuffer {
             kind::CLOSED => self.finished = true,
             _ => {}
         }
-        if is_state(record.kind) {
-            self.states.remove(&(record.kind, record.subject));
+        let key = (record.kind, record.subject);
+        if is_state(record.kind) && self.states.get(&key) == Some(&position) {
+            self.states.remove(&key);
         }
         if self.records.is_empty() {
             self.set_signal();
@@ -292,6 +298,7 @@ impl EventBuffer {
         let position = self.first.saturating_add(self.records.len() as u64);
         if is_state(record.kind) {
             let known = self.states.insert((record.kind, record.subject), position);
+            let known = known.filter(|at| record.kind != kind::CHANGED || *at >= self.life_cycle);
             let waiting = known.and_then(|at| self.records.get_mut(usize::try_from(at.checked_sub(self.first)?).ok()?));
             if let (Some(at), Some(waiting)) = (known, waiting) {
                 (waiting.data, waiting.code) = (record.data, record.code);
@@ -300,7 +307,10 @@ impl EventBuffer {
             }
         }
         match record.kind {
-            kind::CONNECTION | kind::DISCONNECTION => self.connections = self.connections.saturating_add(1),
+            kind::CONNECTION | kind::DISCONNECTION => {
+                self.connections = self.connections.saturating_add(1);
+                self.life_cycle = position.saturating_add(1);
+            }
             kind::OP_DONE => self.completions = self.completions.saturating_add(1),
             kind::MESSAGE | kind::DATAGRAM => {
                 self.messages = self.messages.saturating_add(1);

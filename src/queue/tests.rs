@@ -144,6 +144,34 @@ fn states_are_replaced_by_newer_ones() {
 }
 
 #[test]
+fn counts_stand_behind_the_connections_that_they_count() {
+    let queue = EventQueue::new(16, 1 << 17, ALL).unwrap();
+    let changed = |connections| Event::Changed { connecting: 0, connections, known: 1 };
+    let counts = |records: &[Record]| -> Vec<(u16, bool)> {
+        records
+            .iter()
+            .map(|record| (record.kind, record.data.windows(15).any(|part| part == b"connections\":1,")))
+            .collect()
+    };
+    for event in [changed(0), changed(0), connection(1), changed(0), changed(1), disconnection(1), changed(0)] {
+        queue.push(event);
+    }
+    let first = queue.next().unwrap().unwrap();
+    queue.push(changed(0));
+    let records: Vec<Record> = std::iter::once(first).chain(std::iter::from_fn(|| queue.next().unwrap())).collect();
+    let expected = [
+        (kind::CHANGED, false),
+        (kind::CONNECTION, false),
+        (kind::CHANGED, true),
+        (kind::DISCONNECTION, false),
+        (kind::CHANGED, false),
+    ];
+    assert_eq!(counts(&records), expected);
+    queue.push(changed(1));
+    assert_eq!(kinds(&queue), [kind::CHANGED]);
+}
+
+#[test]
 fn life_cycle_events_are_never_dropped_and_their_room_is_guarded() {
     let queue = EventQueue::new(2, 1 << 17, ALL).unwrap();
     let mut peers = 0;
