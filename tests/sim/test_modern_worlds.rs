@@ -52,7 +52,7 @@ fn share(part: u64) {
             }
         }
         let done = DONE[0].fetch_add(1, Ordering::Relaxed) + 1;
-        if done % TOLD == 0 || done == worlds {
+        if done.is_multiple_of(TOLD) || done == worlds {
             let [_, nodes, datagrams] = DONE.each_ref().map(|count| count.load(Ordering::Relaxed));
             println!("{done} of {worlds} worlds, {nodes} nodes, {datagrams} datagrams");
         }
