@@ -95,6 +95,11 @@ static void a_reader_who_does_not_read(void) {
             continue;
         }
         const uint8_t *data = setowire_event_data(event, &len);
+        if (setowire_event_kind(event) == SETOWIRE_EVENT_PEERS) {
+            /* It comes 30 seconds after the connection: a machine that hardly runs gets so far. */
+            setowire_event_free(event);
+            continue;
+        }
         CHECK(setowire_event_peer(event) == from && setowire_event_stream(event) == 0);
         CHECK(setowire_event_tag(event) == 0 && setowire_event_flags(event) == 0);
         switch (setowire_event_kind(event)) {
