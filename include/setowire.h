@@ -646,6 +646,36 @@ typedef struct setowire_peer_details {
 #define SETOWIRE_EVENT_FOUND 21
 
 /**
+ * The program is a source of peers (option "source"), and is asked: it announces the topic wherever it keeps such things, or
+ * looks it up, or both. setowire_event_query(): the round. It answers with setowire_swarm_found() for each peer, then
+ * once with setowire_swarm_round_done(), in a callback or later, on any thread. Without that, or when this event is
+ * masked or was lost, the round fails after 30 s. There is a round when a topic is joined or refreshed, then about every 11
+ * minutes, for each look-up, for peers by key where no address is known, and for our own key. Data: a JSON object (later
+ * versions may add to it) with
+ *   - "name": 64 hexadecimal digits, what the topic is called outside: nobody learns the topic from it, and with a secret
+ *     nobody else can make it. It stays the same;
+ *   - "kind": "announce" (store that we are here, and say who else is), "lookup" (say who is here),
+ *     "lookup-and-unannounce" (say who is here, and remove us);
+ *   - "clear": true or false, also remove first what an earlier run with our key may have left;
+ *   - "key": 64 hexadecimal digits, ours;
+ *   - "port_v4" and "port_v6": numbers, the ports to announce, or null: not reachable by that family. At which address is
+ *     for the program to know, or for its server to see.
+ */
+#define SETOWIRE_EVENT_ROUND 22
+
+/**
+ * Nobody waits for a round any more: its time was over, or the topic was left or is to do something else now.
+ * setowire_event_query(): the round. What it has stored may stay: what is to go an UNANNOUNCE tells. No data.
+ */
+#define SETOWIRE_EVENT_ROUND_CANCELLED 23
+
+/**
+ * The program, as a source, is to remove an announcement of ours, and to call setowire_swarm_unannounced(). It also comes
+ * when the swarm is closed, before CLOSED. Data: {"name":..,"key":..}, as for ROUND.
+ */
+#define SETOWIRE_EVENT_UNANNOUNCE 24
+
+/**
  * The swarm ended. Its last event, and never masked. Code: 0, or SETOWIRE_ERR_INTERNAL or _PANIC, then with the reason
  * as data.
  */
@@ -773,8 +803,8 @@ SETOWIRE_API void setowire_config_free(setowire_config *config);
  *
  * Names: "seed", "key_pair", "bind", "preset", "max_peers", "max_client_connections", "max_server_connections",
  * "max_parallel", "backoffs", "jitter", "requeue", "forget_unresponsive", "forget_banned", "firewall", "validate",
- * "firewall_deadline", "handshake_clear_wait", "lan", "lan_interfaces", "seeds", "bootstrap", "peer_cache", "cipher",
- * "legacy", "max_message", "accept_explicit", "clear_fragments", "send_buffer", "event_queue_items",
+ * "firewall_deadline", "handshake_clear_wait", "lan", "lan_interfaces", "seeds", "bootstrap", "source", "announce_port",
+ * "peer_cache", "cipher", "legacy", "max_message", "accept_explicit", "clear_fragments", "send_buffer", "event_queue_items",
  * "event_queue_bytes", "event_mask". Values: numbers in decimal, "true" or "false" ("on" and "off" too), lists separated
  * by commas, times in milliseconds.
  *
@@ -788,7 +818,11 @@ SETOWIRE_API void setowire_config_free(setowire_config *config);
  *   - "accept_explicit": "on" (the default) takes peers of our own kind that dial us by address or key without a topic in
  *     common; "off": only those who joined a topic of ours;
  *   - "bootstrap": addresses, `host:port` or `host` (port 49,737), that are dialled once a topic is joined, every 15 s
- *     while nobody is connected.
+ *     while nobody is connected;
+ *   - "source": "on": the program itself is a source of peers, such as a server of its own or a DHT: it is asked by ROUND and
+ *     UNANNOUNCE events. Default: off;
+ *   - "announce_port": the port that beacons and ROUND events name instead of the one that is bound, 1 to 65535, for both
+ *     families: where a router forwards it to us. Default: the one that is bound.
  *
  * How peers are looked for, dialled, taken and given up:
  *   - "preset": whose defaults the options below have, and what they mean. Set it first: it sets all of them anew.
@@ -2080,6 +2114,15 @@ uint64_t setowire_event_topic(const setowire_event *event);
 SETOWIRE_API uint64_t setowire_event_question(const setowire_event *event);
 
 /**
+ * The round that a ROUND event asks for, or that a ROUND_CANCELLED event ends, for setowire_swarm_found() and
+ * setowire_swarm_round_done(); 0: another kind.
+ *
+ * @param event  The event. NULL: 0 is returned.
+ * @since 0.1.0
+ */
+SETOWIRE_API uint64_t setowire_event_query(const setowire_event *event);
+
+/**
  * The id of the stream that a STREAM, STREAM_READABLE, STREAM_WRITABLE or STREAM_CLOSED event is about; 0: another kind.
  *
  * @param event  The event. NULL: 0 is returned.
@@ -2167,7 +2210,7 @@ int32_t setowire_event_fd(setowire_swarm *swarm,
  * Takes events out of the queue as bytes, as many whole ones as fit. Each record, little-endian and padded with
  * zeros to a multiple of 8 bytes, has these fields at these offsets: u32 record_len at 0 (padding included), u16 kind
  * at 4, u16 flags at 6, u64 seq at 8, u64 subject at 16 (the peer; of the STREAM events the stream; of OP_DONE the
- * operation, 0 for a send; of FOUND the operation; of ASK the question; of TOPIC_UPDATED the topic; else 0), u64 tag at 24
+ * operation, 0 for a send; of FOUND the operation; of ASK the question; of ROUND and ROUND_CANCELLED the round; of TOPIC_UPDATED the topic; else 0), u64 tag at 24
  * (of OP_DONE and FOUND the caller's; of a broadcast, PEER, PEER_REJECTED, PEER_TOPIC and ASK the topic; of STREAM the
  * peer that opened it; of STREAM_CLOSED the code of the peer's reset), i32 code at 32, u32 data_len at 36, the data at 40; in a MESSAGE with
  * SETOWIRE_MESSAGE_BROADCAST the author's 32 bytes (zeros: nobody signed it) are at 40 and the data at 72. Skip by
