@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The parts of the header in reading order: the file and its headline.
-const PARTS: [(&str, &str); 14] = [
+const PARTS: [(&str, &str); 15] = [
     ("error", "Errors"),
     ("types", "Types"),
     ("constants", "Constants: kinds of events and what they carry, flags, numbers"),
@@ -18,6 +18,7 @@ const PARTS: [(&str, &str); 14] = [
     ("manage", "Swarm: listening, suspending, what it does now, the firewall"),
     ("topic", "Topics"),
     ("discovery", "Topics: client and server, rounds of discovery, look-ups"),
+    ("source", "Sources of peers that the application brings"),
     ("known", "Peers by key: keeping, banning, what is known of them"),
     ("peer", "Peers: sending, and what is known of them"),
     ("stream", "Streams: bytes to and from one peer"),

@@ -1570,6 +1570,59 @@ int32_t setowire_swarm_unannounce(setowire_swarm *swarm,
                                   const uint8_t *secret,
                                   size_t secret_len);
 
+/* ---- Sources of peers that the application brings -------------------------------------------------------- */
+
+/**
+ * Tells a peer that the program found for a round: see the event ROUND. It is dialled if the topic wants it; itself it may
+ * name, too. Any number of them may come before setowire_swarm_round_done(), each when it is found.
+ *
+ * @param swarm    The swarm; not NULL. With the option "source".
+ * @param query    The round: what setowire_event_query() gave.
+ * @param key      The 32 bytes of the peer's Ed25519 key; not NULL. Copied. Whoever else answers there is not connected.
+ * @param key_len  32.
+ * @param addr     Where it is, such as `192.168.0.7:40001` or `[2001:db8::1]:40001`; not NULL. Copied.
+ * @return 0, also if the round has ended; or SETOWIRE_ERR_INVALID (also: nobody can be dialled there),
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_found(setowire_swarm *swarm,
+                             uint64_t query,
+                             const uint8_t *key,
+                             size_t key_len,
+                             const char *addr);
+
+/**
+ * Ends the program's part of a round: see the event ROUND. Without this call it ends after 30 s, as one that failed.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param query  The round: what setowire_event_query() gave.
+ * @param ok     Whether it worked, so that others can find what was announced, and everyone was told who was found.
+ * @return 0, also if the round has ended; or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_round_done(setowire_swarm *swarm,
+                                  uint64_t query,
+                                  bool ok);
+
+/**
+ * Tells that what an event UNANNOUNCE asked for is done, or failed. Until then, but at most 10 s, a topic that is joined
+ * again is not announced, so that the older call cannot take back the newer announcement.
+ *
+ * @param swarm  The swarm; not NULL.
+ * @param name   The 32 bytes of the event's "name"; not NULL.
+ * @param len    32.
+ * @return 0, also if nobody waits for it; or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED,
+ *         SETOWIRE_ERR_PANIC.
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_swarm_unannounced(setowire_swarm *swarm,
+                                   const uint8_t *name,
+                                   size_t len);
+
 /* ---- Peers by key: keeping, banning, what is known of them ----------------------------------------------- */
 
 /**
