@@ -167,15 +167,15 @@ class Swarm(ManagedSwarm):
             return
         self._attach()
         assert self._ended is not None
-        if not self._closing:
-            self._closing = self._destroyed = True
-            self._native.close()
-            self._regulate()
-        if force:
-            try:
+        begun, self._closing, self._destroyed = self._closing, True, True
+        try:
+            if force:
                 self._native.close_now()
-            except ClosedError:
-                pass  # it has ended just now
+            elif not begun:
+                self._native.close()
+        except ClosedError:
+            pass  # it has ended just now
+        self._regulate()
         await asyncio.shield(self._ended)
         if not force:
             await self._end_source()

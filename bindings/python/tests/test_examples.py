@@ -157,7 +157,7 @@ def test_the_demo_says_what_did_not_happen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("which", ["asyncio", "sync"])
 def test_the_examples_of_the_readme(tmp_path: Path, which: str) -> None:
-    for_asyncio, for_sync = re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), flags=re.S)
+    for_asyncio, for_sync, *_ = re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), flags=re.S)
     block = for_asyncio if which == "asyncio" else for_sync
     assert len([line for line in block.splitlines() if line.strip()]) <= 22
     local = block.replace("Swarm()", f'Swarm(lan_interfaces="{loopback()}", bind="127.0.0.1:0")')

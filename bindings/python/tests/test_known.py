@@ -104,7 +104,7 @@ async def test_keys_that_are_none(bad: Any) -> None:
 
 @asyncio_test
 async def test_a_ban_keeps_the_connection_and_refuses_the_next(topic: bytes) -> None:
-    async with setowire.Swarm(local(**FAST)) as one, setowire.Swarm(local(**FAST)) as other:
+    async with setowire.Swarm(local(**FAST, legacy=False)) as one, setowire.Swarm(local(**FAST, legacy=False)) as other:
         met, left = Next(one, "connection"), Next(one, "disconnect")
         await other.join(topic)
         await one.join(topic)

@@ -170,7 +170,8 @@ class Failing:
             yield bytes(32), "127.0.0.1:9"
             raise ZeroDivisionError
 
-    lookup = announce
+    async def lookup(self, name: bytes) -> Any:
+        return await self.announce(name, Announced(key=bytes(32), port_v4=0, port_v6=0))
 
     def unannounce(self, name: bytes) -> bool:
         self.withdrawn += 1
@@ -245,8 +246,8 @@ def test_without_asyncio(topic: bytes) -> None:
         assert [peer.key for peer in one.peers] == [other.key]
         assert [peer.key for peer in one.lookup(topic)] == [other.key]
         other.leave(topic)
-        other.poll(0.2)
-        assert one.lookup(topic) == []
+        while one.lookup(topic):  # until the source was told
+            other.poll(0.2)
     assert directory._entries == {}
 
 
@@ -266,13 +267,13 @@ def test_a_source_that_fails_without_asyncio(topic: bytes) -> None:
     directory = Raising()
     swarm = setowire.sync.Swarm(quiet(source=directory))
     joined = swarm.join(topic, server=True, client=False)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ArithmeticError):
         joined.flushed()
     for _ in range(3):  # our key was to be announced, too
         try:
             assert joined.flushed() is False
             break
-        except ZeroDivisionError:
+        except ArithmeticError:
             pass
     with pytest.raises(ArithmeticError):
         swarm.destroy()
