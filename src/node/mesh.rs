@@ -26,6 +26,7 @@ pub(super) struct Mesh {
     gossip: Gossip,
     bridge: Bridge,
     topics: BTreeMap<TopicTag, TopicNo>,
+    tags: BTreeMap<TopicNo, TopicTag>,
     /// Frames of peers that have to wait, and until when.
     held: BTreeMap<PeerId, VecDeque<Bytes>>,
     until: Timers<PeerId>,
@@ -37,6 +38,7 @@ impl Mesh {
             gossip: Gossip::new(now.mono, key),
             bridge: Bridge::default(),
             topics: BTreeMap::new(),
+            tags: BTreeMap::new(),
             held: BTreeMap::new(),
             until: Timers::default(),
         }
@@ -46,10 +48,11 @@ impl Mesh {
     pub(super) fn join(&mut self, no: TopicNo, name: [u8; 32]) {
         let tag = self.gossip.join(name);
         self.topics.insert(tag, no);
+        self.tags.insert(no, tag);
     }
 
     pub(super) fn leave(&mut self, no: TopicNo) {
-        if let Some(tag) = self.tag(no) {
+        if let Some(tag) = self.tags.remove(&no) {
             self.gossip.leave(tag);
             self.topics.remove(&tag);
         }
@@ -77,7 +80,7 @@ impl Mesh {
     }
 
     fn tag(&self, no: TopicNo) -> Option<TopicTag> {
-        self.topics.iter().find(|(_, other)| **other == no).map(|(tag, _)| *tag)
+        self.tags.get(&no).copied()
     }
 
     fn has_members(&self, topic: TopicTag) -> bool {
