@@ -359,6 +359,11 @@ impl Node {
         self.closing == Closing::Closed && self.out.is_empty() && self.session.transmits.is_empty()
     }
 
+    /// It takes nothing in any more: what it still puts out has an end.
+    pub fn has_ended(&self) -> bool {
+        self.closing == Closing::Closed
+    }
+
     /// A datagram on the multicast socket: a beacon of somebody, or nothing.
     fn beacon(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
         match self.lan.as_mut().map(|lan| lan.handle_datagram(now, from, bytes)) {
