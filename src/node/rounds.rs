@@ -279,8 +279,8 @@ impl Node {
     fn tell_found(&mut self, query: u64, whom: Whom, addr: SocketAddr, source: Source) {
         let Some(Round { what: What::Asked(op, _, told), .. }) = self.rounds.rounds.get_mut(&query) else { return };
         let op = *op;
-        // A source may tell of it again.
-        if told.contains(&(whom, addr)) {
+        // A source may tell of it again, or of ourselves.
+        if told.contains(&(whom, addr)) || whom == Whom::Key(self.identity.key()) {
             return;
         }
         if told.len() < QUEUE_NOTICES {

@@ -10,6 +10,7 @@ mod chaos;
 mod doors;
 mod flush;
 mod hub;
+mod look_up;
 mod memory;
 mod peers;
 mod scale;

@@ -1,0 +1,93 @@
+//! Look-ups of the application: who is there is told, once, and nobody is dialled.
+
+use crate::bed::*;
+use setowire::Code;
+use setowire::node::{Event, Whom};
+use std::collections::BTreeSet;
+
+/// Everyone whom the look-ups of a node found so far.
+fn found(bed: &Bed, who: usize) -> Vec<Whom> {
+    bed.told(who, |event| match event {
+        Event::Found { candidate, .. } => Some(candidate.whom),
+        _ => None,
+    })
+}
+
+#[test]
+fn each_peer_is_told_of_once_and_none_is_dialled() {
+    both_presets(|bed, options| {
+        let servers = bed.add_many(3, options);
+        for server in &servers {
+            bed.join_flushed(*server, topic(1), SERVER);
+        }
+        let a = bed.add(options);
+        let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(1), None, false, tag));
+        assert_eq!(bed.finish(a, tag), None);
+        let all: BTreeSet<Whom> = servers.iter().map(|server| bed.whom(*server)).collect();
+        assert_eq!((found(bed, a).len(), found(bed, a).into_iter().collect()), (3, all));
+        bed.run(ms(60_000));
+        assert_eq!((bed.connections(a), bed.node(a).swarm_status().known), (0, 0));
+        assert_eq!(bed.hub.announced(&bed.key(a)), 0);
+        // Another topic, and the same one with a secret.
+        let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(2), None, false, tag));
+        assert_eq!(bed.finish(a, tag), None);
+        let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(1), Some([7; 32]), false, tag));
+        assert_eq!(bed.finish(a, tag), None);
+        assert_eq!(found(bed, a).len(), 3);
+        assert_eq!(bed.held(a, "rounds"), 0);
+    });
+}
+
+#[test]
+fn who_is_connected_or_told_of_again_is_found_as_well() {
+    both_presets(|bed, options| {
+        let (a, b) = (bed.add(options), bed.add(options));
+        bed.join_flushed(a, topic(1), SERVER);
+        bed.join(b, topic(1), CLIENT);
+        assert!(bed.wait(PATIENCE, |bed| bed.connections(b) == 1));
+        for times in 1..=2 {
+            let tag = bed.begin(b, |node, now, tag| node.look_up(now, topic(1), None, false, tag));
+            assert_eq!(bed.finish(b, tag), None);
+            assert_eq!(found(bed, b), vec![bed.whom(a); times]);
+        }
+    });
+}
+
+#[test]
+fn an_announcement_stays_until_it_is_taken_back() {
+    both_presets(|bed, options| {
+        let (a, b) = (bed.add(options), bed.add(options));
+        let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(1), None, true, tag));
+        assert_eq!(bed.finish(a, tag), None);
+        assert_eq!((bed.hub.announced(&bed.key(a)), found(bed, a)), (1, vec![]), "we are nobody to find");
+        let tag = bed.begin(b, |node, now, tag| node.look_up(now, topic(1), None, false, tag));
+        assert_eq!((bed.finish(b, tag), found(bed, b)), (None, vec![bed.whom(a)]));
+        bed.call(a, |node, now| node.unannounce(now, topic(1), None)).unwrap();
+        bed.run(ms(1_000));
+        assert_eq!(bed.hub.announced(&bed.key(a)), 0);
+    });
+}
+
+#[test]
+fn it_ends_without_a_source_and_when_it_is_cancelled() {
+    both_presets(|bed, options| {
+        let a = bed.add(options);
+        bed.hub.mood = crate::hub::Mood::Fails;
+        let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(1), None, false, tag));
+        assert_eq!(bed.finish(a, tag), Some(Code::Unreachable));
+        bed.hub.mood = crate::hub::Mood::Silent;
+        let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(1), None, false, tag));
+        assert_eq!(bed.finish(a, tag), Some(Code::Unreachable));
+        let mut op = None;
+        let tag = bed.begin(a, |node, now, tag| {
+            let begun = node.look_up(now, topic(1), None, false, tag);
+            op = begun.as_ref().ok().copied();
+            begun
+        });
+        bed.call(a, |node, now| node.cancel(now, op.expect("it began"))).unwrap();
+        assert_eq!(bed.finish(a, tag), Some(Code::Cancelled));
+        let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(1), None, false, tag));
+        bed.call(a, |node, now| node.close(now, true));
+        assert_eq!(bed.finish(a, tag), Some(Code::Closed));
+    });
+}
