@@ -61,8 +61,6 @@ valgrind_() {
             exits | forks) RUN="$memcheck --leak-check=no" tests/c/run.sh "$name" || failed=1 ;;
             # Valgrind runs no thousand threads and keeps descriptors of its own.
             hardship) echo "--      hardship: not under Valgrind" ;;
-            # It counts what happens between deadlines of the library, which Valgrind is too slow for; AddressSanitizer has it.
-            swarm) echo "--      swarm: not under Valgrind" ;;
             *) RUN="$memcheck $leaks" tests/c/run.sh "$name" || failed=1 ;;
         esac
     done

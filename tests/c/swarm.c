@@ -145,7 +145,7 @@ static void clients_and_servers(void) {
     CHECK(a->count[SETOWIRE_EVENT_PEER] == 0);
     setowire_swarm_state_details state = state_of(b);
     CHECK(state.connections == 1 && state.known == 1 && state.connecting == 0 && state.queued == 0 && state.open);
-    /* Its beacon of the older kind may have led to a dial of its own, which the connection made needless. */
+    /* On a slow machine a first dial may have failed. */
     CHECK(state.client_attempted >= 1 && state.client_opened == 1 && state.updates >= 2);
     CHECK(state_of(a).server_opened == 1 && state_of(a).client_attempted == 0);
 
