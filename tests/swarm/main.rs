@@ -3,7 +3,7 @@
 //! `bed` runs the nodes, `hub` is the source, `table` a swarm layer without a node. `v4*` and `v2*` are the rows of the test
 //! matrices of Hyperswarm 4 and 2 under their names there,
 //! the other files what the semantics promise beyond it. `SETOWIRE_SWARM_SEEDS=n` runs more seeds of those tests that have some,
-//! `SETOWIRE_SWARM_SEED=s` one of them; `SETOWIRE_SWARM_SCALE=1` runs the largest worlds.
+//! `SETOWIRE_SWARM_SEED=s` one of them; `SETOWIRE_SWARM_SCALE=1000` runs the largest worlds.
 
 mod bed;
 mod chaos;

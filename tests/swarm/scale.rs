@@ -1,6 +1,6 @@
 //! Many topics in one swarm, and many peers on one topic: what it costs, and that it grows no faster than they do.
 //!
-//! The sizes that are run by default fit a debug build; `SETOWIRE_SWARM_SCALE=1` runs a thousand of each. Figures are
+//! The sizes that are run by default fit a debug build; `SETOWIRE_SWARM_SCALE=1000` runs 250, 500 and 1,000. Figures are
 //! printed by `cargo test --release --test swarm scale -- --nocapture`.
 
 use crate::bed::*;
@@ -38,8 +38,10 @@ impl Figures {
     }
 }
 
-fn is_large() -> bool {
-    std::env::var_os("SETOWIRE_SWARM_SCALE").is_some()
+/// The sizes of a test: those that the environment says, or small ones.
+fn sizes(usual: [usize; 2]) -> Vec<usize> {
+    let largest = std::env::var("SETOWIRE_SWARM_SCALE").ok().map(|text| text.parse::<usize>().expect("a number"));
+    largest.map_or(usual.to_vec(), |largest| vec![largest / 4, largest / 2, largest])
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long it takes is a figure")]
@@ -90,9 +92,9 @@ fn topics(count: usize) -> Figures {
         held: memory::held().saturating_sub(before),
         real: began.elapsed(),
     };
-    // An hour of rounds, and all is taken back.
+    // Two more rounds of each, and all is taken back.
     let rounds = bed.hub.log.len();
-    bed.run(Duration::from_secs(if is_large() { 1_300 } else { 0 }));
+    bed.run(Duration::from_secs(1_300));
     assert!(bed.hub.log.len() - rounds <= 3 * 4 * (count + 1));
     for who in &all {
         for n in 0..count {
@@ -169,9 +171,12 @@ fn assert_no_more_than_linear(figures: &[Figures], per_node: impl Fn(&Figures) -
 
 #[test]
 fn scale_of_topics() {
-    let sizes: &[usize] = if is_large() { &[250, 500, 1_000] } else { &[60, 120] };
-    let figures: Vec<Figures> = sizes.iter().map(|size| topics(*size)).collect();
-    figures.iter().for_each(|figures| figures.print("topics", 4));
+    let run = |size| {
+        let figures = topics(size);
+        figures.print("topics", 4);
+        figures
+    };
+    let figures: Vec<Figures> = sizes([60, 120]).into_iter().map(run).collect();
     assert_no_more_than_linear(&figures, |figures| figures.datagrams as f64, "datagrams");
     assert_no_more_than_linear(&figures, |figures| figures.kilobytes as f64, "bytes sent");
     assert_no_more_than_linear(&figures, |figures| figures.held as f64, "bytes held");
@@ -179,9 +184,12 @@ fn scale_of_topics() {
 
 #[test]
 fn scale_of_peers() {
-    let sizes: &[usize] = if is_large() { &[250, 500, 1_000] } else { &[15, 30] };
-    let figures: Vec<Figures> = sizes.iter().map(|size| peers(*size)).collect();
-    figures.iter().for_each(|figures| figures.print("peers", figures.size));
+    let run = |size| {
+        let figures = peers(size);
+        figures.print("peers", size);
+        figures
+    };
+    let figures: Vec<Figures> = sizes([12, 24]).into_iter().map(run).collect();
     let per_node = |n: f64, figures: &Figures| n / figures.size as f64;
     assert_no_more_than_linear(&figures, |f| per_node(f.datagrams as f64, f), "datagrams of a node");
     assert_no_more_than_linear(&figures, |f| per_node(f.kilobytes as f64, f), "bytes sent of a node");
