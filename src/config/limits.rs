@@ -479,6 +479,9 @@ pub const BRIDGE_OVERLAP: Duration = Duration::from_secs(10);
 
 /// Connected peers, both directions (option `max_peers`).
 pub const MAX_PEERS: usize = 100;
+/// Of these, one in so many is kept for those who dial us. Without it a topic with more members than places falls apart: who
+/// comes when all others are full finds nobody, and those who come after it are a swarm of their own.
+pub const PLACES_KEPT: usize = 4;
 /// Dials in progress at one time for the swarm (option `max_parallel`): a dial that nobody answers takes six seconds, so
 /// forged reports of a hundred peers do not keep out the next real one.
 pub const PARALLEL_DIALS: usize = 128;

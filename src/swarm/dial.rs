@@ -2,7 +2,7 @@
 
 use super::door::{Entry, Purpose};
 use super::{Action, Lent, Roster};
-use crate::config::limits::{EXPLICIT_ATTEMPTS, EXPLICIT_SPACING};
+use crate::config::limits::{EXPLICIT_ATTEMPTS, EXPLICIT_SPACING, PLACES_KEPT};
 use crate::config::swarm::Preset;
 use crate::node::api::{Event, Question, Source, Whom};
 use crate::session::quic::TopicNo;
@@ -113,7 +113,8 @@ impl Roster {
         self.dialling < self.options.max_parallel && !self.is_full()
     }
 
-    /// No place for one more dial. Those in progress count; those joined by key keep places for themselves.
+    /// No place for one more dial. Those in progress count; those joined by key keep places for themselves, and the preset
+    /// `setowire` some for those who dial us.
     pub(super) fn is_full(&self) -> bool {
         let all = self.connections.saturating_add(self.dialling);
         let share = match (self.options.preset, self.explicit.len()) {
@@ -123,7 +124,12 @@ impl Roster {
             (Preset::V4, _) => 4,
         };
         let clients = self.clients.saturating_add(self.dialling);
-        all.saturating_mul(share) >= self.options.max_peers || clients >= self.options.max_client_connections
+        let kept = match self.options.preset {
+            Preset::Setowire => self.options.max_peers / PLACES_KEPT,
+            Preset::V4 | Preset::V2 => 0,
+        };
+        let places = self.options.max_peers.saturating_sub(kept);
+        all.saturating_mul(share) >= places || clients >= self.options.max_client_connections
     }
 
     /// Whoever is queued, asked about or being dialled.

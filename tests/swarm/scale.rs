@@ -195,3 +195,23 @@ fn scale_of_peers() {
     assert_no_more_than_linear(&figures, |f| per_node(f.kilobytes as f64, f), "bytes sent of a node");
     assert_no_more_than_linear(&figures, |f| per_node(f.held as f64, f), "bytes held of a node");
 }
+
+/// More members than one has places for: those who join last find places with those who joined before, and all are one
+/// graph, so that a broadcast reaches everyone.
+#[test]
+fn a_topic_with_more_members_than_places_is_one_graph() {
+    for seed in 0..5 {
+        let mut bed = Bed::new(seed);
+        let mut options = config(Preset::Setowire);
+        options.swarm.max_peers = 8;
+        let mut all = Vec::new();
+        for _ in 0..40 {
+            let who = bed.add(&options);
+            bed.join_flushed(who, topic(1), BOTH);
+            all.push(who);
+        }
+        bed.run(ms(30_000));
+        assert_eq!(reached(&bed, &all), 40, "seed {seed}");
+        assert!(all.iter().all(|who| (1..=8).contains(&bed.seats[*who].open.len())));
+    }
+}
