@@ -182,6 +182,8 @@ impl Node {
         roster!(self, now, |roster, lent| roster.suspend(lent));
         self.end_attempts(now);
         self.dialer.clear();
+        // A second connection with a peer may be half made, and would take the place of the one that ends.
+        self.with_quic(now, |quic, env| quic.turn_away_pending(env, "suspended"));
         self.handle_timeout(now);
         Ok(())
     }
