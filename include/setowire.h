@@ -903,14 +903,17 @@ int32_t setowire_config_set_bind_addr(setowire_config *config,
                                       const char *addr);
 
 /**
- * Sets how many peers may be connected, both directions. Default: 100.
+ * Sets how many peers may be connected, both directions. Default: 100. Of these, one in four places is kept for those who
+ * dial us, so that a topic with more members than places stays one network; it can be filled by them alone.
  *
  * @param config  The config; not NULL.
  * @param peers   1 to 10,000.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
-SETOWIRE_API int32_t setowire_config_set_max_peers(setowire_config *config, uint32_t peers);
+SETOWIRE_API
+int32_t setowire_config_set_max_peers(setowire_config *config,
+                                      uint32_t peers);
 
 /**
  * Switches the search on the local network on or off. Default: on.

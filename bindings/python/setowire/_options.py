@@ -7,6 +7,7 @@ believes it works.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -186,8 +187,9 @@ def merge(opts: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[s
             if options[name]:
                 raise NotAvailableError(INVALID, f"option {name!r} is not available in this version")
         elif name not in SwarmOptions.__annotations__:
-            known = ", ".join(SwarmOptions.__annotations__)
-            raise InvalidArgumentError(INVALID, f"no option {name!r}; there are {known}")
+            near = difflib.get_close_matches(name, SwarmOptions.__annotations__, 1)
+            meant = f"; is {near[0]!r} meant?" if near else f"; there are {', '.join(SwarmOptions.__annotations__)}"
+            raise InvalidArgumentError(INVALID, f"no option {name!r}{meant}")
     for name in ("firewall", "validate"):
         if options.get(name) is not None and not callable(options[name]):
             raise TypeError(f"{name}: {options[name]!r} cannot be called")
