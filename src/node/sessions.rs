@@ -153,6 +153,11 @@ impl Node {
 
     /// A modern session can begin: it gets a number, or goes on under that of the v12 session with the peer.
     pub(super) fn agreed(&mut self, now: Now, index: usize, legacy: Option<LegacyId>) {
+        // The door may have been shut since the key was shown.
+        let whom = self.quic.key_at(index).map(Whom::Key);
+        if let Some(why) = whom.and_then(|whom| self.roster.door.bars(&whom, now.mono)) {
+            return self.with_quic(now, |quic, env| quic.turn_away(env, index, why));
+        }
         let old = legacy.and_then(|id| self.v12.by_id(&wire_id(&id))).filter(|peer| !self.quic.holds(*peer));
         // Counted here and now: several may have agreed at the same time. Who goes on has its place.
         let no_place = if old.is_some() { !self.accepting } else { self.is_packed() };

@@ -123,11 +123,8 @@ impl Door {
 
     /// Whether this peer may connect. `incoming`: it dials us.
     pub fn enter(&self, whom: &Whom, incoming: bool, now: Instant) -> Entry {
-        if self.suspended {
-            return Entry::Shut(SUSPENDED);
-        }
-        if self.is_banned(whom, now) {
-            return Entry::Shut(BANNED);
+        if let Some(why) = self.bars(whom, now) {
+            return Entry::Shut(why);
         }
         if incoming && !self.takes_server(0) {
             return Entry::Shut(SERVER_LIMIT);
@@ -143,6 +140,15 @@ impl Door {
             Some((Some(false), _)) => Entry::Shut(FIREWALLED),
             Some((None, _)) => Entry::Shut(UNANSWERED),
             None => Entry::Ask,
+        }
+    }
+
+    /// Why nobody may have a connection with this peer now, whoever dials.
+    pub fn bars(&self, whom: &Whom, now: Instant) -> Option<&'static str> {
+        match (self.suspended, self.is_banned(whom, now)) {
+            (true, _) => Some(SUSPENDED),
+            (_, true) => Some(BANNED),
+            _ => None,
         }
     }
 
@@ -268,8 +274,10 @@ impl Door {
         verdicts.collect()
     }
 
-    pub fn clear_questions(&mut self) {
-        self.questions.clear();
+    /// Nobody waits for an answer any more. Those who dialled us and did.
+    pub fn clear_questions(&mut self) -> Vec<Whom> {
+        let questions = std::mem::take(&mut self.questions).into_values();
+        questions.filter(|question| question.purpose == Purpose::Incoming).map(|question| question.whom).collect()
     }
 
     pub fn questions(&self) -> usize {

@@ -151,7 +151,8 @@ impl Roster {
         }
         self.queue.clear();
         self.retry.clear();
-        self.door.clear_questions();
+        let waiting = self.door.clear_questions();
+        self.out.extend(waiting.into_iter().map(|whom| Action::Admit { whom, allowed: false }));
         let mut connected = Vec::new();
         for (whom, known) in self.peers.iter_mut() {
             (known.waiting, known.asked) = (false, false);

@@ -89,6 +89,11 @@ impl Quic {
         }
     }
 
+    /// The key that the other side has shown.
+    pub fn key_at(&self, index: usize) -> Option<[u8; 32]> {
+        self.links.get(index).and_then(Option::as_deref).and_then(|link| link.key)
+    }
+
     /// The peer dialled us.
     pub fn is_accepted(&self, index: usize) -> bool {
         self.links.get(index).and_then(Option::as_deref).is_some_and(|link| link.role == Role::Acceptor)
