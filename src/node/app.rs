@@ -133,6 +133,7 @@ impl Node {
         let deadline = now.mono.checked_add(timeout.unwrap_or(limits::CONNECT_TIMEOUT));
         self.ops.begin(op, tag, target, key, deadline);
         match address {
+            _ if self.roster.is_suspended() => self.fail_op(op, Code::Unreachable, SUSPENDED),
             Some(address) => self.dial_all(now, &[address], Source::Connect, Some(op)),
             None => self.resolve(host, port, Source::Connect, Some(op)),
         }
@@ -241,7 +242,7 @@ impl Node {
         (self.next_seeds, self.next_bootstrap) = (None, None);
         self.dialer.clear();
         for op in self.ops.take_all() {
-            self.finish_op(op, Err((Code::Closed, "the swarm was closed".to_owned())));
+            self.fail_op(op, Code::Closed, "the swarm was closed");
         }
         let deadline = if forced { std::time::Duration::ZERO } else { limits::CLOSE_DEADLINE };
         self.closing = Closing::Draining(now.mono + deadline);
@@ -271,6 +272,11 @@ impl Node {
         self.event(Event::Closed { code: None, detail: String::new() });
     }
 
+    /// An operation that cannot have a result ends.
+    pub(super) fn fail_op(&mut self, op: OpId, code: Code, why: &str) {
+        self.finish_op(op, Err((code, why.to_owned())));
+    }
+
     pub(super) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
@@ -295,6 +301,9 @@ impl Node {
         Ok(op)
     }
 }
+
+/// Why nothing comes of what takes the network.
+pub(super) const SUSPENDED: &str = "the swarm is suspended";
 
 pub(super) fn not_joined(id: TopicId) -> Error {
     Error::new(Code::NotFound, format!("topic_id: {} is not joined", id.0))

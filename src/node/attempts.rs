@@ -2,6 +2,7 @@
 //! known, a question to all sources. The first answer ends it, or the last failure, or its time.
 
 use super::Node;
+use super::app::SUSPENDED;
 use super::swarm::roster;
 use crate::config::limits::{
     ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, FIND_PATIENCE, ROUND_PERIOD, ROUND_SPREAD, UNANNOUNCE_PATIENCE, V2_DIAL_TIMEOUT,
@@ -167,11 +168,14 @@ impl Node {
 
     fn found_enough(&mut self, whom: &Whom) {
         let wanted = |key: &[u8; 32]| self.finding.values().any(|of| of == key) || self.attempts.of(whom).is_some();
-        if let (Some(lan), Whom::Key(key)) = (&mut self.lan, whom)
-            && !wanted(key)
-        {
+        let Whom::Key(key) = whom else { return };
+        if wanted(key) {
+            return;
+        }
+        if let Some(lan) = &mut self.lan {
             lan.leave(&TopicKey::peer(key));
         }
+        self.cancel_rounds(|what| matches!(what, What::Find(of) if of == key));
     }
 
     /// Lets others find us by our key.
@@ -184,7 +188,7 @@ impl Node {
             lan.listen(&topic, None);
             lan.answer(&topic.mesh());
         }
-        self.next_own = self.outside.then_some(now.mono);
+        self.next_own = (self.outside && !self.roster.is_suspended()).then_some(now.mono);
         self.handle_timeout(now);
     }
 
@@ -202,6 +206,7 @@ impl Node {
     /// Takes back that we can be found by our key, until `be_found_again`.
     pub(super) fn be_forgotten(&mut self) {
         self.next_own = None;
+        self.cancel_rounds(|what| matches!(what, What::Own));
         if self.findable && self.outside {
             self.forgetting = true;
             self.out.push_back(Output::Unannounce { name: TopicKey::peer(&self.identity.key()).mesh() });
@@ -259,14 +264,16 @@ impl Node {
         self.ops.begin(op, tag, "a peer by its key", Some(key), deadline);
         let known = self.roster.known(&Whom::Key(key), now.mono, |_| None);
         let addrs = known.map_or_else(Vec::new, |known| known.addresses);
-        if let Some(peer) = self.quic.by_key(&key) {
+        if self.roster.is_suspended() {
+            self.fail_op(op, Code::Unreachable, SUSPENDED);
+        } else if let Some(peer) = self.quic.by_key(&key) {
             self.finish_op(op, Ok(Some(peer)));
         } else if self.find(now, key) {
             self.finding.insert(op, key);
             self.dial_addrs(now, op, key, &addrs);
         } else if !self.dial_addrs(now, op, key, &addrs) {
             let why = "no source knows where this peer is: the LAN source is off or has no network";
-            self.finish_op(op, Err((Code::Unreachable, why.to_owned())));
+            self.fail_op(op, Code::Unreachable, why);
         }
         self.handle_timeout(now);
         Ok(op)

@@ -144,7 +144,7 @@ impl Node {
         let full = if source.is_chosen() { self.is_packed() } else { self.is_full() };
         // What others say fills the table of dials only so far: the application's own dials have room.
         let heard = matches!(source, Source::Lan | Source::Pex) && self.dialer.len() >= limits::DIALS_HEARD_MAX;
-        let open = self.closing == Closing::Open;
+        let open = self.closing == Closing::Open && !self.roster.is_suspended();
         if !open || bound.is_none() || own || connected || full || heard || !is_dialable(&addr) {
             return false;
         }
@@ -204,7 +204,7 @@ impl Node {
     /// Dials the configured seeds, and again later while nobody is connected.
     pub(super) fn dial_seeds(&mut self, now: Now) {
         self.next_seeds = (!self.seeds.is_empty()).then_some(now.mono + limits::SEED_RETRY);
-        if !self.peers().is_empty() {
+        if !self.peers().is_empty() || self.roster.is_suspended() {
             return;
         }
         for seed in self.seeds.clone() {
@@ -227,6 +227,7 @@ impl Node {
         self.quic.forget_op(op);
         self.roster.forget_op(op);
         self.forget_finding(op);
+        self.forget_look_up(op);
         let (peer, code, detail) = match result {
             Ok(peer) => (peer, None, String::new()),
             Err((code, detail)) => (None, Some(code), detail),

@@ -1,10 +1,10 @@
 //! What the application decides about topics, peers and the whole swarm. Every call answers at once.
 
 use super::Node;
-use super::app::not_joined;
+use super::app::{SUSPENDED, not_joined};
 use crate::config::limits::{BOOTSTRAP_AFTER, DEDUP_ID_BYTES};
 use crate::config::split_host_port;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::node::api::*;
 use crate::node::swarm::roster;
 use crate::path::{Scope, scope};
@@ -182,9 +182,14 @@ impl Node {
         roster!(self, now, |roster, lent| roster.suspend(lent));
         self.end_attempts(now);
         self.dialer.clear();
-        // A second connection with a peer may be half made, and would take the place of the one that ends.
-        self.with_quic(now, |quic, env| quic.turn_away_pending(env, "suspended"));
+        if let Some(lan) = &mut self.lan {
+            lan.set_suspended(true);
+        }
         self.handle_timeout(now);
+        // What was to be tried has been; what is left waits for the network.
+        for op in self.ops.take_all() {
+            self.fail_op(op, Code::Unreachable, SUSPENDED);
+        }
         Ok(())
     }
 
@@ -192,6 +197,9 @@ impl Node {
         self.check_open()?;
         if self.roster.status().suspended {
             self.be_found_again(now);
+            if let Some(lan) = &mut self.lan {
+                lan.set_suspended(false);
+            }
         }
         roster!(self, now, |roster, lent| roster.resume(lent));
         if !self.topics.is_empty() {

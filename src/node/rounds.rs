@@ -2,6 +2,7 @@
 //! key. The local network has its time to answer, a source outside of the node says when it is done.
 
 use super::Node;
+use super::app::SUSPENDED;
 use super::swarm::roster;
 use super::topics::Name;
 use crate::config::limits::{LAN_ROUND, OUTSIDE_ROUND, QUEUE_NOTICES};
@@ -129,6 +130,24 @@ impl Node {
         }
     }
 
+    /// Ends all rounds for one purpose.
+    pub(super) fn cancel_rounds(&mut self, of: impl Fn(&What) -> bool) {
+        let rounds = self.rounds.rounds.iter().filter(|(_, round)| of(&round.what));
+        for query in rounds.map(|(query, _)| *query).collect::<Vec<u64>>() {
+            self.cancel_round(query);
+        }
+    }
+
+    /// Ends the round of a look-up whose operation has ended.
+    pub(super) fn forget_look_up(&mut self, op: OpId) {
+        let query = op.0 | OWN_QUERY;
+        let Some(key) = self.rounds.rounds.get(&query).and_then(Round::asked).map(|(_, key)| key.clone()) else {
+            return;
+        };
+        self.cancel_round(query);
+        self.looked_up(&key);
+    }
+
     pub(super) fn rounds_due(&mut self, now: Now) {
         for query in self.rounds.timers.take_due(now.mono) {
             if let Some(round) = self.rounds.rounds.get_mut(&query) {
@@ -220,6 +239,10 @@ impl Node {
         tag: u64,
     ) -> Result<OpId> {
         let op = self.begin_op(now, "look-up", tag)?;
+        if self.roster.is_suspended() {
+            self.fail_op(op, Code::Unreachable, SUSPENDED);
+            return Ok(op);
+        }
         let name = Name::new(topic, secret);
         let key = name.key();
         if let Some(lan) = &mut self.lan {
@@ -242,7 +265,8 @@ impl Node {
     pub fn unannounce(&mut self, now: Now, topic: Topic, secret: Option<[u8; 32]>) -> Result<()> {
         self.check_open()?;
         let key = Name::new(topic, secret).key();
-        if self.outside {
+        // What is joined stays announced.
+        if self.outside && !self.is_announced(&key.mesh()) {
             self.out.push_back(Output::Unannounce { name: key.mesh() });
         }
         self.looked_up(&key);
@@ -250,15 +274,20 @@ impl Node {
         Ok(())
     }
 
-    /// A topic that is not joined is not listened for any more.
+    /// A topic is joined and announced for the sake of that.
+    fn is_announced(&self, name: &[u8; 32]) -> bool {
+        self.topics.no_of(name).and_then(|no| self.roster.modes(no)).is_some_and(|(_, _, announced)| announced)
+    }
+
+    /// A topic that is not joined is not listened for any more, and one that is joined is announced if its sessions want that.
     fn looked_up(&mut self, key: &TopicKey) {
         let name = key.mesh();
         let more = self.rounds.rounds.values().any(|round| round.asked().is_some_and(|(_, of)| of.mesh() == name));
-        if self.topics.no_of(&name).is_none()
-            && !more
-            && let Some(lan) = &mut self.lan
-        {
-            lan.leave(key);
+        let (joined, announced) = (self.topics.no_of(&name).is_some(), self.is_announced(&name));
+        match &mut self.lan {
+            Some(lan) if !more && !joined => lan.leave(key),
+            Some(lan) if !more && !announced => lan.unannounce(&name),
+            _ => {}
         }
     }
 
@@ -280,11 +309,8 @@ impl Node {
         let Some(Round { what: What::Asked(op, _, told), .. }) = self.rounds.rounds.get_mut(&query) else { return };
         let op = *op;
         // A source may tell of it again, or of ourselves.
-        if told.contains(&(whom, addr)) || whom == Whom::Key(self.identity.key()) {
+        if told.len() >= QUEUE_NOTICES || whom == Whom::Key(self.identity.key()) || !told.insert((whom, addr)) {
             return;
-        }
-        if told.len() < QUEUE_NOTICES {
-            told.insert((whom, addr));
         }
         let Some(tag) = self.ops.get(op).map(|op| op.tag) else { return };
         let local = source == Source::Lan;

@@ -139,6 +139,10 @@ impl Roster {
         self.closed
     }
 
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
     /// What is to be done next.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.out.pop_front()

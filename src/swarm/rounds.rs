@@ -106,6 +106,10 @@ impl Roster {
     pub fn refresh(&mut self, lent: &mut Lent<'_>, no: TopicNo, id: TopicId, wants: Wants, op: OpId) {
         let Some(discovery) = self.topics.get_mut(&no) else { return };
         discovery.set(id, wants);
+        if self.suspended {
+            // The next round is that of `resume`.
+            return self.out.push_back(Action::Done { op, ok: false });
+        }
         discovery.refresh(Some(op));
         self.advance(lent, no);
     }

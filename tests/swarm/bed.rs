@@ -9,7 +9,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use setowire::config::swarm::{Preset, SwarmOptions};
 use setowire::crypto::identity::Identity;
 use setowire::node::{
-    Datagrams, Event, KnownPeer, LocalPorts, Modes, Node, Now, OpId, Output, PeerId, PeerInfo, TopicId, Via, Whom,
+    Datagrams, Event, KnownPeer, LanInterface, LocalPorts, Modes, Node, Now, OpId, Output, PeerId, PeerInfo, TopicId,
+    Via, Whom,
 };
 use setowire::{Code, Config};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -132,6 +133,15 @@ impl Bed {
     pub fn add(&mut self, config: &Config) -> usize {
         let [_, b, c, d] = (self.seats.len() as u32 + 1).to_be_bytes();
         self.add_at(config, [10, b, c, d])
+    }
+
+    /// Starts a node with a local network beside the bed's own, on which nobody hears it.
+    pub fn add_with_lan(&mut self, config: &Config) -> usize {
+        let who = self.add(&Config { lan: true, ..config.clone() });
+        let SocketAddr::V4(addr) = self.seats[who].addr else { panic!("the bed has IPv4 alone") };
+        let interface = LanInterface { index: 1, name: "lan".to_owned(), v4: vec![*addr.ip()], v6: false };
+        self.call(who, |node, now| node.handle_interfaces(now, &[interface]));
+        who
     }
 
     /// Starts a node at this address.

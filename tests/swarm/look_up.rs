@@ -1,6 +1,7 @@
 //! Look-ups of the application: who is there is told, once, and nobody is dialled.
 
 use crate::bed::*;
+use crate::hub::{Asked, Mood};
 use setowire::Code;
 use setowire::node::{Event, Whom};
 use std::collections::BTreeSet;
@@ -89,5 +90,88 @@ fn it_ends_without_a_source_and_when_it_is_cancelled() {
         let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(1), None, false, tag));
         bed.call(a, |node, now| node.close(now, true));
         assert_eq!(bed.finish(a, tag), Some(Code::Closed));
+    });
+}
+
+#[test]
+fn what_is_joined_stays_announced() {
+    both_presets(|bed, options| {
+        let a = bed.add(options);
+        bed.join_flushed(a, topic(1), SERVER);
+        let announced = bed.hub.announced(&bed.key(a));
+        let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(1), None, true, tag));
+        assert_eq!(bed.finish(a, tag), None);
+        bed.call(a, |node, now| node.unannounce(now, topic(1), None)).expect("open");
+        bed.run(ms(1_000));
+        assert_eq!(bed.hub.announced(&bed.key(a)), announced);
+    });
+}
+
+/// The local network hears of it while the look-up runs, and no longer, also if the topic is joined by one who only looks.
+#[test]
+fn who_only_looks_is_announced_once() {
+    both_presets(|bed, options| {
+        let a = bed.add_with_lan(options);
+        bed.join_flushed(a, topic(1), CLIENT);
+        bed.run(ms(1_000));
+        let tag = bed.begin(a, |node, now, tag| node.look_up(now, topic(1), None, true, tag));
+        assert_eq!(bed.finish(a, tag), None);
+        let before = bed.sent.0;
+        bed.run(ms(60_000));
+        assert_eq!(bed.sent.0 - before, 0);
+    });
+}
+
+#[test]
+fn one_that_is_cancelled_is_over() {
+    both_presets(|bed, options| {
+        bed.hub.delay = ms(20_000);
+        let a = bed.add_with_lan(options);
+        for _ in 0..3 {
+            let op = bed.call(a, |node, now| node.look_up(now, topic(1), None, true, 0)).expect("begun");
+            bed.call(a, |node, now| node.cancel(now, op)).expect("in progress");
+        }
+        assert_eq!(bed.held(a, "rounds"), 0);
+        let cancelled = bed.hub.asked_by(a).iter().filter(|(_, asked)| matches!(asked, Asked::Cancel { .. })).count();
+        assert_eq!(cancelled, 3, "the source hears of it");
+        let before = bed.sent.0;
+        bed.run(ms(60_000));
+        assert_eq!(bed.sent.0 - before, 0, "nor is it announced on the local network");
+    });
+}
+
+/// A peer that was looked for by its key is not looked for when it has come, or nobody wants it any more.
+#[test]
+fn the_round_for_a_peer_ends_with_its_dial() {
+    both_presets(|bed, options| {
+        bed.hub.delay = ms(20_000);
+        let a = bed.add(options);
+        let key = [7; 32];
+        let op = bed.call(a, |node, now| node.connect_peer(now, key, None, 0)).expect("begun");
+        assert_eq!(bed.held(a, "rounds"), 1);
+        bed.call(a, |node, now| node.cancel(now, op)).expect("in progress");
+        assert_eq!(bed.held(a, "rounds"), 0);
+        bed.call(a, |node, now| node.join_peer(now, Whom::Key(key), None)).expect("room");
+        bed.call(a, |node, now| node.leave_peer(now, &Whom::Key(key))).expect("open");
+        bed.run(ms(5_000));
+        assert_eq!(bed.held(a, "rounds"), 0);
+    });
+}
+
+/// Whoever answers may invent peers: so many are told of, and that is all.
+#[test]
+fn a_source_that_finds_no_end_is_not_listened_to_for_ever() {
+    both_presets(|bed, options| {
+        bed.hub.mood = Mood::Silent;
+        let a = bed.add(options);
+        bed.begin(a, |node, now, tag| node.look_up(now, topic(1), None, false, tag));
+        let Some((_, Asked::Round { query, .. })) = bed.hub.asked_by(a).pop() else { panic!("a round") };
+        let addr = ([192, 0, 2, 1], 1).into();
+        for n in 0..10_000u32 {
+            let mut key = [9; 32];
+            key[..4].copy_from_slice(&n.to_be_bytes());
+            bed.call(a, |node, now| node.handle_found(now, query, key, addr));
+        }
+        assert_eq!(found(bed, a).len(), 4_096);
     });
 }

@@ -14,6 +14,7 @@ mod look_up;
 mod memory;
 mod peers;
 mod scale;
+mod suspended;
 mod table;
 mod topics;
 mod v2;

@@ -264,26 +264,6 @@ fn suspend_resume() {
     });
 }
 
-/// Whatever is half made at that moment: both dial each other, and one of the two connections gives way.
-#[test]
-fn suspended_while_both_connect() {
-    for preset in [Preset::V4, Preset::Setowire] {
-        for after in 0..120 {
-            let mut bed = Bed::new(after);
-            let (a, b) = (bed.add(&config(preset)), bed.add(&config(preset)));
-            bed.join(a, topic(1), BOTH);
-            bed.join(b, topic(1), BOTH);
-            bed.run(ms(after));
-            bed.call(b, |node, now| node.suspend(now)).expect("it is open");
-            let met = bed.connections(b);
-            bed.run(ms(3_000));
-            assert_eq!(bed.connections(b), met, "a suspended swarm lets nobody in, {after} ms");
-            assert_eq!((bed.seats[a].open.len(), bed.seats[b].open.len()), (0, 0), "{after} ms");
-            assert!(bed.connections(a) <= met + 1, "{after} ms");
-        }
-    }
-}
-
 #[test]
 fn many_servers() {
     both_presets(|bed, options| {

@@ -64,6 +64,8 @@ pub struct Lan {
     owed: BTreeMap<Name, Instant>,
     /// Who announced himself lately: where he is dialled, he needs no answer.
     announcers: VecDeque<(Name, [u8; 32], Instant)>,
+    /// The swarm is suspended: nothing leaves, and nobody is heard.
+    suspended: bool,
     next_burst: Option<Instant>,
     next_echo: Option<Instant>,
     next_round: Option<Instant>,
@@ -85,6 +87,7 @@ impl Lan {
             answered: BTreeMap::new(),
             owed: BTreeMap::new(),
             announcers: VecDeque::new(),
+            suspended: false,
             next_burst: None,
             next_echo: None,
             next_round: None,
@@ -108,14 +111,19 @@ impl Lan {
     /// A topic that is listened for is announced from now on, at once to begin with, or not any more.
     pub fn announce(&mut self, now: Now, name: &Name, on: bool) {
         if !on {
-            self.announced.remove(name);
-            self.waiting.retain(|(waiting, _, ask)| waiting != name || *ask);
-            self.rest();
+            self.unannounce(name);
         } else if self.topics.contains(name) {
             self.announced.insert(*name);
             self.put(*name, false);
             self.begun(now.mono);
         }
+    }
+
+    /// A topic is announced no more.
+    pub fn unannounce(&mut self, name: &Name) {
+        self.announced.remove(name);
+        self.waiting.retain(|(waiting, _, ask)| waiting != name || *ask);
+        self.rest();
     }
 
     /// Who announces himself under this name is dialled, or is not any more.
@@ -144,7 +152,18 @@ impl Lan {
 
     /// There is a network to speak on.
     pub fn works(&self) -> bool {
-        !self.interfaces.is_empty()
+        !self.interfaces.is_empty() && !self.suspended
+    }
+
+    /// Nothing is announced, asked or answered until this ends; then every topic has to be announced anew.
+    pub fn set_suspended(&mut self, on: bool) {
+        self.suspended = on;
+        self.announced.clear();
+        self.asking.clear();
+        self.waiting.clear();
+        self.answered.clear();
+        self.owed.clear();
+        self.rest();
     }
 
     /// A topic was left: it is neither listened for nor announced any more.
@@ -192,6 +211,9 @@ impl Lan {
 
     /// What a datagram of the group says to us, if anything.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) -> Result<Option<Hint>, DecodeError> {
+        if self.suspended {
+            return Ok(None);
+        }
         if bytes.first() == Some(&v13::kind::BEACON) {
             let v13::Datagram::Beacon(beacon) = v13::Datagram::decode(bytes)? else { return Ok(None) };
             return Ok(match self.sealed.hear(now.unix_us, from, &beacon) {

@@ -191,16 +191,6 @@ impl Quic {
         self.end_link(env, index, Reason::new(Close::Refused, why));
     }
 
-    /// Nobody is let in any more: ends the links that have not become sessions.
-    pub fn turn_away_pending(&mut self, env: &mut Env<'_>, why: &str) {
-        for index in self.indices() {
-            if self.link(index).is_some_and(|link| link.is_pending()) {
-                self.turn_away(env, index, why);
-            }
-        }
-        self.work(env);
-    }
-
     /// Begins a session that was agreed on, under this id. `continues`: the peer was connected over p2p-v12 under it.
     pub fn open(&mut self, env: &mut Env<'_>, index: usize, peer: PeerId, continues: bool) {
         let (send_buffer, addrs) = (self.options.send_buffer, self.addrs.clone());
