@@ -67,7 +67,7 @@ pub const DIAL_PERIOD: Duration = Duration::from_millis(300);
 pub const DIAL_PATIENCE: Duration = Duration::from_secs(3);
 /// Dials in progress at one time, over all sources.
 pub const DIALS_MAX: usize = 256;
-/// Of these, dials begun because a beacon or a peer named the address, which anyone can do: the rest is for the
+/// Of these, dials begun because a beacon, a source or a peer named the address, which anyone can do: the rest is for the
 /// application, its seeds and its cache.
 pub const DIALS_HEARD_MAX: usize = 192;
 
@@ -549,6 +549,8 @@ pub const KNOWN_PER_IP: usize = 256;
 pub const BANS_MAX: usize = 16_384;
 /// Questions to the application at one time; who comes beyond is turned away.
 pub const QUESTIONS_MAX: usize = 1_024;
+/// Of these, about peers that dial us, and about peers that were found: anybody can invent either, so neither takes all.
+pub const QUESTIONS_OF_A_KIND: usize = 768;
 /// How long an answer is waited for (option `firewall_deadline`): less than a handshake may take.
 pub const FIREWALL_DEADLINE: Duration = Duration::from_secs(5);
 pub const FIREWALL_DEADLINE_MAX: Duration = Duration::from_secs(8);

@@ -89,7 +89,8 @@ impl Node {
     }
 
     pub(super) fn attempt_more(&mut self, now: Now, whom: Whom, addr: SocketAddr) {
-        if let Some(op) = self.attempts.of(&whom) {
+        // Whoever chose the peer, this address is hearsay.
+        if let Some(op) = self.attempts.of(&whom).filter(|_| self.may_dial_heard()) {
             self.attempt_at(now, op, addr);
         }
     }
@@ -295,7 +296,7 @@ impl Node {
     pub(super) fn tell_finding(&mut self, now: Now, key: [u8; 32], addr: SocketAddr) {
         let ops: Vec<OpId> = self.finding.iter().filter(|(_, of)| **of == key).map(|(op, _)| *op).collect();
         for op in ops {
-            if !self.dialer.get(&addr).is_some_and(|dial| dial.ops.contains(&op)) {
+            if self.may_dial_heard() && !self.dialer.get(&addr).is_some_and(|dial| dial.ops.contains(&op)) {
                 self.dial_addrs(now, op, key, &[addr]);
             }
         }

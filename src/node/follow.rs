@@ -143,7 +143,7 @@ impl Node {
         let own = own || self.quic.is_mirror(&addr);
         let full = if source.is_chosen() { self.is_packed() } else { self.is_full() };
         // What others say fills the table of dials only so far: the application's own dials have room.
-        let heard = matches!(source, Source::Lan | Source::Pex) && self.dialer.len() >= limits::DIALS_HEARD_MAX;
+        let heard = matches!(source, Source::Lan | Source::Pex | Source::Outside) && !self.may_dial_heard();
         let open = self.closing == Closing::Open && !self.roster.is_suspended();
         if !open || bound.is_none() || own || connected || full || heard || !is_dialable(&addr) {
             return false;
@@ -162,6 +162,11 @@ impl Node {
         let started = self.dialer.start(now.mono, target, op);
         self.session.stats.dials_started += u64::from(self.dialer.len() > before);
         started
+    }
+
+    /// There is room for one more dial of an address that others say.
+    pub(super) fn may_dial_heard(&self) -> bool {
+        self.dialer.len() < limits::DIALS_HEARD_MAX
     }
 
     /// Dials the addresses of one name; its operation ends with the first answer.

@@ -104,6 +104,7 @@ impl Node {
     pub fn unban(&mut self, now: Now, whom: &Whom) -> Result<()> {
         self.check_open()?;
         roster!(self, now, |roster, lent| roster.unban(lent, whom));
+        self.handle_timeout(now);
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! of who dials us, waits. "No" bans; no answer in time turns away without a ban. Sessions ask at `enter` before
 //! they tell a stranger anything, the roster before it dials. Everything kept here is bounded.
 
-use crate::config::limits::{BANS_MAX, QUESTIONS_MAX, VERDICTS_KEPT};
+use crate::config::limits::{BANS_MAX, QUESTIONS_MAX, QUESTIONS_OF_A_KIND, VERDICTS_KEPT};
 use crate::config::swarm::{Preset, SwarmOptions};
 use crate::node::api::Whom;
 use crate::timers::earlier;
@@ -83,6 +83,8 @@ pub struct Door {
     /// Answers that were given, for as long as a handshake may take: none means that nobody answered.
     verdicts: BTreeMap<Whom, (Option<bool>, Instant)>,
     questions: BTreeMap<u64, Question>,
+    /// Of these, about peers that dial us.
+    incoming: usize,
     last_question: u64,
     last_ban: u64,
     /// Those who dialled us, and how many may be.
@@ -106,6 +108,7 @@ impl Door {
             ends: BTreeSet::new(),
             verdicts: BTreeMap::new(),
             questions: BTreeMap::new(),
+            incoming: 0,
             last_question: 0,
             last_ban: 0,
             servers: 0,
@@ -209,9 +212,23 @@ impl Door {
         self.bans.keys()
     }
 
-    /// There is room for one more question, if one has to be asked.
+    /// There is room for one more question about a dial, if one has to be asked.
     pub fn may_ask(&self) -> bool {
-        !self.firewall || self.questions.len() < QUESTIONS_MAX
+        !self.firewall || self.has_room(Purpose::Dial)
+    }
+
+    fn has_room(&self, purpose: Purpose) -> bool {
+        let of_a_kind = match purpose {
+            Purpose::Incoming => self.incoming,
+            Purpose::Dial | Purpose::Candidate => self.questions.len().saturating_sub(self.incoming),
+        };
+        self.questions.len() < QUESTIONS_MAX && of_a_kind < QUESTIONS_OF_A_KIND
+    }
+
+    fn take_question(&mut self, id: u64) -> Option<Question> {
+        let question = self.questions.remove(&id)?;
+        self.incoming = self.incoming.saturating_sub(usize::from(question.purpose == Purpose::Incoming));
+        Some(question)
     }
 
     /// Opens a question; none: too many are open. A peer that is asked about already is not asked about twice.
@@ -220,17 +237,18 @@ impl Door {
         if let Some((id, _)) = open {
             return Some((*id, false));
         }
-        if self.questions.len() >= QUESTIONS_MAX {
+        if !self.has_room(purpose) {
             return None;
         }
         self.last_question = self.last_question.saturating_add(1);
+        self.incoming = self.incoming.saturating_add(usize::from(purpose == Purpose::Incoming));
         self.questions.insert(self.last_question, Question { whom, purpose, deadline: now + self.deadline });
         Some((self.last_question, true))
     }
 
     /// The application answered. None: it was too late, or nothing was asked.
     pub fn answer(&mut self, id: u64, allowed: bool, now: Instant) -> Option<Verdict> {
-        let Question { whom, purpose, .. } = self.questions.remove(&id)?;
+        let Question { whom, purpose, .. } = self.take_question(id)?;
         self.remember(whom, purpose, Some(allowed), now);
         Some(Verdict { whom, purpose, allowed: Some(allowed) })
     }
@@ -267,7 +285,7 @@ impl Door {
         let due = self.questions.iter().filter(|(_, question)| question.deadline <= now);
         let due: Vec<(u64, Question)> = due.map(|(id, question)| (*id, *question)).collect();
         let verdicts = due.into_iter().map(|(id, Question { whom, purpose, .. })| {
-            self.questions.remove(&id);
+            self.take_question(id);
             self.remember(whom, purpose, None, now);
             Verdict { whom, purpose, allowed: None }
         });
@@ -276,6 +294,7 @@ impl Door {
 
     /// Nobody waits for an answer any more. Those who dialled us and did.
     pub fn clear_questions(&mut self) -> Vec<Whom> {
+        self.incoming = 0;
         let questions = std::mem::take(&mut self.questions).into_values();
         questions.filter(|question| question.purpose == Purpose::Incoming).map(|question| question.whom).collect()
     }

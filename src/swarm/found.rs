@@ -34,7 +34,7 @@ impl Roster {
         if is_new && self.door.is_banned(&whom, lent.now) {
             return;
         }
-        if !seeks || (is_new && !self.make_room(addr)) {
+        if !seeks || !self.make_room(&whom, addr) {
             return;
         }
         self.peers.enter(whom, source);
@@ -83,12 +83,13 @@ impl Roster {
         self.dial_on(lent);
     }
 
-    fn make_room(&mut self, addr: Option<SocketAddr>) -> bool {
+    /// Makes room for a peer that is new, or is said to be elsewhere now. False: there is none.
+    fn make_room(&mut self, whom: &Whom, addr: Option<SocketAddr>) -> bool {
         let Some(ip) = addr.map(|addr| addr.ip()) else { return true };
-        if let Some(oldest) = self.peers.make_room(ip) {
+        if let Some(oldest) = self.peers.make_room(whom, ip) {
             self.forget(&oldest);
         }
-        !self.peers.is_full(ip)
+        !self.peers.is_full(whom, ip)
     }
 
     fn hand_on(&mut self, whom: Whom, no: TopicNo) -> bool {

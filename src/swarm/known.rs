@@ -120,19 +120,32 @@ impl Peers {
         })
     }
 
-    /// Who has to go to make room for one more at this address.
-    pub fn make_room(&self, ip: IpAddr) -> Option<Whom> {
+    /// Who has to go to make room for this peer at this address.
+    pub fn make_room(&self, whom: &Whom, ip: IpAddr) -> Option<Whom> {
         let goes = |whom: &Whom| self.peers.get(whom).is_some_and(Known::is_hearsay);
-        match self.by_ip.get(&ip).filter(|there| there.len() >= KNOWN_PER_IP) {
-            Some(there) => there.iter().map(|(_, whom)| *whom).find(|whom| goes(whom)),
-            None if self.peers.len() >= KNOWN_MAX => self.by_age.values().copied().find(|whom| goes(whom)),
-            None => None,
+        match self.by_ip.get(&ip) {
+            Some(there) if self.is_crowded(whom, ip) => there.iter().map(|(_, whom)| *whom).find(|whom| goes(whom)),
+            _ if self.has_no_place(whom) => self.by_age.values().copied().find(|whom| goes(whom)),
+            _ => None,
         }
     }
 
     /// Whether even so there is none.
-    pub fn is_full(&self, ip: IpAddr) -> bool {
-        self.peers.len() >= KNOWN_MAX || self.by_ip.get(&ip).is_some_and(|there| there.len() >= KNOWN_PER_IP)
+    pub fn is_full(&self, whom: &Whom, ip: IpAddr) -> bool {
+        self.has_no_place(whom) || self.is_crowded(whom, ip)
+    }
+
+    fn has_no_place(&self, whom: &Whom) -> bool {
+        self.peers.len() >= KNOWN_MAX && !self.peers.contains_key(whom)
+    }
+
+    /// As many are listed at an address as may be, and this peer would be one more.
+    fn is_crowded(&self, whom: &Whom, ip: IpAddr) -> bool {
+        let comes = self.peers.get(whom).is_none_or(|known| {
+            let there = known.addrs.first().is_some_and(|addr| addr.ip() == ip);
+            known.connected.is_none() && !known.proven && !there
+        });
+        comes && self.by_ip.get(&ip).is_some_and(|there| there.len() >= KNOWN_PER_IP)
     }
 
     /// A source named an address of a peer.

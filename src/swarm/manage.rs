@@ -40,7 +40,7 @@ impl Roster {
         if let Some(known) = self.peers.get_mut(whom) {
             known.explicit = false;
             if known.topics.is_empty() {
-                known.waiting = false;
+                (known.waiting, known.asked) = (false, false);
                 self.queue.remove(whom);
                 self.flushes.peer_done(whom);
             }
@@ -99,6 +99,7 @@ impl Roster {
     pub fn unban(&mut self, lent: &mut Lent<'_>, whom: &Whom) {
         self.door.unban(whom);
         self.collect(whom, lent);
+        self.dial_on(lent);
     }
 
     /// Anybody can dial us under any number of keys: the ban is all that is kept of a stranger.

@@ -9,6 +9,7 @@ mod bed;
 mod chaos;
 mod doors;
 mod flush;
+mod hostile;
 mod hub;
 mod look_up;
 mod memory;

@@ -121,6 +121,11 @@ impl Table {
         self.roster.known(&whom(n), self.base + self.now, |no| Some(TopicId(no.0)))
     }
 
+    pub fn addresses_of(&self, whom: &Whom) -> Vec<SocketAddr> {
+        let known = self.roster.known(whom, self.base + self.now, |_| None);
+        known.map_or_else(Vec::new, |known| known.addresses)
+    }
+
     /// The peer, which has to be known.
     pub fn of(&self, n: u8) -> KnownPeer {
         self.known(n).expect("it is known")
