@@ -258,6 +258,9 @@ impl Node {
         self.attempt_done(&whom);
         self.was_reached(&whom, &info);
         roster!(self, now, |roster, lent| roster.connected(lent, whom, peer, info.source, info.client));
+        if info.client {
+            self.roster.reached(&whom, info.address);
+        }
         self.share(peer);
         self.remember(now, &info);
         self.plan_upgrade(now, &info);

@@ -202,6 +202,11 @@ impl Roster {
         }
     }
 
+    /// A peer that we dialled answered there.
+    pub fn reached(&mut self, whom: &Whom, addr: SocketAddr) {
+        self.peers.add_addr(whom, addr);
+    }
+
     /// What follows when the application was told of the connection.
     pub fn after_connection(&mut self, lent: &mut Lent<'_>, whom: &Whom) {
         self.flushes.peer_done(whom);

@@ -362,3 +362,21 @@ fn our_own_key_is_ignored() {
         assert_eq!(bed.node(a).known_peer(bed.time(), &Whom::Key(bed.key(a))), None);
     });
 }
+
+/// Of who is dialled by its address or its key alone, too, it is known where it is.
+#[test]
+fn where_a_peer_answered_is_known() {
+    both_presets(|bed, options| {
+        let (a, b) = (bed.add(options), bed.add(options));
+        let (addr, key) = (bed.seats[b].addr, bed.key(b));
+        let tag = bed.begin(a, |node, now, tag| node.connect(now, &addr.to_string(), None, None, tag));
+        assert_eq!(bed.finish(a, tag), None);
+        assert_eq!(bed.known(a, b).expect("connected").addresses, [addr]);
+        bed.close_connection(a, b);
+        bed.run(ms(100));
+        bed.join_flushed(b, topic(1), SERVER);
+        let tag = bed.begin(a, |node, now, tag| node.connect_peer(now, key, None, tag));
+        assert_eq!(bed.finish(a, tag), None);
+        assert_eq!(bed.known(a, b).expect("connected").addresses, [addr]);
+    });
+}
