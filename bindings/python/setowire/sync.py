@@ -47,10 +47,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Datagram", "Event", "IncomingStream", "Message", "Peer", "Stream", "Swarm", "Topic"]
 
-#: Events kept while a call waits for something else; of more, the oldest messages are dropped and counted.
+#: Events kept while a call waits for something else; of more, the oldest go that others can make any number of. Messages
+#: are counted.
 BACKLOG = 16_384
 #: The longest time that poll(2) takes, in milliseconds; after it the wait begins again.
 MOST_POLL_MS = 2**31 - 1
+
+#: Without these a program still knows who is connected.
+_DROPPED = (
+    events.Message,
+    events.Datagram,
+    events.PeerFound,
+    events.PeerRejected,
+    events.TopicUpdated,
+    events.PeerTopic,
+    events.Banned,
+)
 
 _live: weakref.WeakSet[Swarm] = weakref.WeakSet()
 
@@ -243,14 +255,17 @@ class Swarm(ManagedSwarm):
             if self._change is not None:
                 self._events.remove(self._change)
             self._change = event
-        elif isinstance(event, events.Message) and len(self._events) >= BACKLOG:
-            self._drop_oldest_message()
+        elif isinstance(event, _DROPPED) and len(self._events) >= BACKLOG:
+            self._drop_oldest()
         self._events.append(event)
 
-    def _drop_oldest_message(self) -> None:
-        oldest = next((at for at, event in enumerate(self._events) if isinstance(event, events.Message)), None)
+    def _drop_oldest(self) -> None:
+        oldest = next((at for at, event in enumerate(self._events) if isinstance(event, _DROPPED)), None)
         if oldest is not None:
+            dropped = self._events[oldest]
             del self._events[oldest]
+            if not isinstance(dropped, events.Message):
+                return
             if self._lost is None:
                 self._lost = events.Lost(0)
                 self._events.append(self._lost)

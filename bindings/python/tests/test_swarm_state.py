@@ -184,3 +184,24 @@ async def test_off_as_text_is_off(topic: bytes) -> None:
     async with setowire.Swarm(local(accept_explicit="off")) as shut, setowire.Swarm(local()) as caller:
         with pytest.raises(setowire.SetowireError):
             await caller.connect(f"127.0.0.1:{shut.port}", timeout=5)
+
+
+@pytest.mark.parametrize("kind", [_records.MESSAGE, _records.DATAGRAM, _records.PEER, _records.TOPIC_UPDATED])
+def test_what_nobody_polls_is_bounded(made: list[FakeNative], monkeypatch: pytest.MonkeyPatch, kind: int) -> None:
+    monkeypatch.setattr(setowire.sync, "BACKLOG", 50)
+    swarm = setowire.sync.Swarm()
+    (native,) = made
+    topic = swarm.join(bytes(32))
+    native.peer(7)
+    found = {"key": "11" * 32, "id": None, "address": None, "port": None, "source": "lan", "local": True}
+    for number in range(300):
+        data = json.dumps(found).encode() if kind == _records.PEER else number.to_bytes(2, "big")
+        native.queue(kind, data, subject=topic.number if kind == _records.TOPIC_UPDATED else 7)
+    with swarm._changed:
+        swarm._read_until(lambda: not native.records, None)  # as a call does that waits for something else
+    kept = list(iter(swarm.poll, None))
+    assert isinstance(kept[0], setowire.events.Connection), "what is about connections stays"
+    assert len(kept) <= 52
+    lost = [event.messages for event in kept if isinstance(event, setowire.events.Lost)]
+    assert lost == ([300 - 49] if kind == _records.MESSAGE else [])
+    swarm.destroy()
