@@ -182,13 +182,12 @@ class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
     def _asked(self, question: Question) -> None:
         try:
             verdict = self._ask(question)
-        except Exception as failure:
-            self._firewall_failed(failure)
-        else:
             if inspect.isawaitable(verdict):
                 self._spawn(self._answer_later(question, verdict))
             else:
                 self._answer(question, verdict)
+        except Exception as failure:
+            self._firewall_failed(failure)
 
     async def _answer_later(self, question: Question, verdict: Awaitable[object]) -> None:
         thinking = asyncio.ensure_future(verdict)

@@ -251,6 +251,8 @@ class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
 
     def _answer_questions(self) -> None:
         """Puts questions to the application, without the lock; what it raises comes out of the call that reads."""
+        if self._destroyed:
+            self._questions.clear()  # nobody is let in any more
         while self._questions:
             try:
                 question = self._questions.popleft()

@@ -171,3 +171,34 @@ async def test_an_answer_that_is_late_is_no_error() -> None:
             with pytest.raises(setowire.SetowireError):
                 await other.connect(at(one), timeout=3)
             assert one.state.banned == 0 and not one.peers
+
+
+class Undecided:
+    """A verdict that is neither true nor false, as an array of several numbers is."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("is it?")
+
+
+@asyncio_test
+async def test_a_verdict_that_says_nothing_stops_no_other_event() -> None:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+    options: Any = {"firewall": lambda key: Undecided(), "firewall_deadline": 200}
+    async with setowire.Swarm(quiet(**options)) as one, setowire.Swarm(quiet()) as other:
+        with pytest.raises(setowire.SetowireError):
+            await other.connect(at(one), timeout=3)
+        assert not one.peers and one.state.banned == 0
+    assert failures and all("firewall" in failure["message"] for failure in failures), failures
+
+
+def test_a_firewall_that_raises_does_not_keep_a_swarm_from_its_end() -> None:
+    def raises(key: bytes) -> bool:
+        raise ZeroDivisionError
+
+    one = setowire.sync.Swarm(quiet(firewall=raises))
+    with setowire.sync.Swarm(quiet()) as other:
+        with pytest.raises(setowire.SetowireError):
+            other.connect(at(one), timeout=1)  # nobody reads what it is asked meanwhile
+        one.destroy()
+    assert one.destroyed and one._end is not None
