@@ -258,7 +258,8 @@ class Hyperswarm2(Compatible):
             host, port, key = peer["host"], peer["port"], peer.get("key")
         else:
             host, port, key = peer.host, peer.port, peer.key
-        met = await self.swarm.connect(f"{host}:{port}", key=key)
+        where = f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+        met = await self.swarm.connect(where, key=key)
         socket = self._by_peer[met]
         return socket, self._infos[socket]
 

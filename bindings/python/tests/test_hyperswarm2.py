@@ -180,3 +180,11 @@ async def test_a_topic_joined_twice_is_left_first(topic: bytes) -> None:
         with pytest.raises(setowire.NotAvailableError):
             hyperswarm({name: 5})
     await swarm.destroy()
+
+
+@asyncio_test
+async def test_a_peer_at_an_ipv6_address() -> None:
+    one, other = hyperswarm(quiet(bind="[::1]:0")), hyperswarm(quiet(bind="[::1]:0"))
+    socket, info = await one.connect({"host": "::1", "port": other.swarm.port})
+    assert socket.remote_public_key == other.swarm.key and info.client
+    await end(one, other)
