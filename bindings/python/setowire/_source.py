@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, TypedDict
 
 from ._text import key_bytes
@@ -22,6 +23,8 @@ __all__ = ["Announced", "Directory"]
 #: What a source has to have.
 METHODS = ("announce", "lookup", "unannounce")
 ANNOUNCE = "announce"
+#: Seconds for which a directory keeps an announcement; each is repeated after at most twelve minutes.
+KEPT_S = 1800.0
 
 
 class Announced(TypedDict):
@@ -127,8 +130,8 @@ class Directory:
         one, other = setowire.Swarm(source=directory), setowire.Swarm(source=directory)
 
     Each swarm is announced at `host`, an address under which others reach it. For a swarm that is reached at another one,
-    give it `directory.at(host)`. It may be used from any thread. What a program announced that crashed, or was ended by
-    force, stays.
+    give it `directory.at(host)`. It may be used from any thread. What was announced by a swarm that was ended by force is
+    forgotten after half an hour.
     """
 
     def __init__(self, host: str = "127.0.0.1") -> None:
@@ -137,7 +140,8 @@ class Directory:
         except ValueError:
             raise InvalidArgumentError(INVALID, f"host: {host!r} is not an IP address") from None
         self._lock = threading.Lock()
-        self._entries: dict[bytes, dict[bytes, str]] = {}
+        #: By name and key: where, and until when that is kept.
+        self._entries: dict[bytes, dict[bytes, tuple[str, float]]] = {}
 
     def at(self, host: str) -> Directory:
         """The same directory for swarms that are reached at another address."""
@@ -152,12 +156,14 @@ class Directory:
             raise ValueError(f"the swarm has no IPv{self._host.version} socket to be reached at {self._host}")
         address = f"[{self._host}]:{port}" if v6 else f"{self._host}:{port}"
         with self._lock:
-            self._entries.setdefault(name, {})[peer["key"]] = address
+            self._forget_old(name)
+            self._entries.setdefault(name, {})[peer["key"]] = address, monotonic() + KEPT_S
         return [one for one in self.lookup(name) if one[0] != peer["key"]]
 
     def lookup(self, name: bytes) -> list[tuple[bytes, str]]:
         with self._lock:
-            return list(self._entries.get(name, {}).items())
+            self._forget_old(name)
+            return [(key, address) for key, (address, _) in self._entries.get(name, {}).items()]
 
     def unannounce(self, name: bytes, key: bytes) -> None:
         with self._lock:
@@ -165,6 +171,13 @@ class Directory:
             entries.pop(key, None)
             if not entries:
                 self._entries.pop(name, None)
+
+    def _forget_old(self, name: bytes) -> None:
+        entries, now = self._entries.get(name, {}), monotonic()
+        for key in [key for key, (_, until) in entries.items() if until <= now]:
+            del entries[key]
+        if not entries:
+            self._entries.pop(name, None)
 
     def __repr__(self) -> str:
         return f"<setowire.Directory at {self._host}, {len(self._entries)} names>"

@@ -308,7 +308,7 @@ async def test_another_port_is_announced(topic: bytes) -> None:
     directory = Directory()
     async with swarm_at(directory, announce_port=40_077) as swarm:
         assert await (await swarm.join(topic)).flushed()
-        addresses = {address for entries in directory._entries.values() for address in entries.values()}
+        addresses = {address for entries in directory._entries.values() for address, _ in entries.values()}
         assert addresses == {"127.0.0.1:40077"} and swarm.port != 40_077
 
 
@@ -336,3 +336,20 @@ def test_a_directory_of_the_other_family() -> None:
     directory.unannounce(bytes(32), bytes(32))
     directory.unannounce(bytes(32), bytes(32))
     assert directory._entries == {}
+
+
+def test_a_directory_forgets_who_announces_himself_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("setowire._source.monotonic", lambda: now[0])
+    directory = Directory()
+    gone, there = (Announced(key=bytes([n]) * 32, port_v4=n, port_v6=None) for n in (1, 2))
+    for name in (b"one", b"other"):
+        directory.announce(name, gone)
+    now[0] += 1200
+    assert directory.announce(b"one", there) == [(gone["key"], "127.0.0.1:1")]
+    now[0] += 601
+    assert directory.lookup(b"one") == [(there["key"], "127.0.0.1:2")]
+    assert directory.lookup(b"other") == [] and list(directory._entries) == [b"one"]
+    directory.announce(b"one", there)
+    now[0] += 1200
+    assert directory.lookup(b"one") == [(there["key"], "127.0.0.1:2")], "who repeats it stays"
