@@ -93,8 +93,8 @@ impl Roster {
     }
 
     fn hand_on(&mut self, whom: Whom, no: TopicNo) -> bool {
-        let of_topic = || self.peers.iter().filter(|(_, known)| known.is_busy() && known.topics.contains(&no)).count();
-        self.topics.get_mut(&no).is_some_and(|discovery| discovery.hand_on(whom, of_topic))
+        let connected = || self.peers.connected_of(no);
+        self.topics.get_mut(&no).is_some_and(|discovery| discovery.hand_on(whom, connected))
     }
 
     pub(super) fn add_topic(&mut self, whom: &Whom, no: TopicNo) {

@@ -179,6 +179,12 @@ impl Peers {
         self.unlist(ip, order, whom);
     }
 
+    /// Connections with peers of a topic. Not a look at everybody: it is asked for each report of a source.
+    pub fn connected_of(&self, no: TopicNo) -> usize {
+        let of_topic = |whom: &Whom| self.peers.get(whom).is_some_and(|known| known.topics.contains(&no));
+        self.by_peer.values().filter(|(whom, _)| of_topic(whom)).count()
+    }
+
     /// Who that was, and whether we had dialled.
     pub fn disconnected(&mut self, peer: PeerId) -> Option<(Whom, bool)> {
         let (whom, client) = self.by_peer.remove(&peer)?;

@@ -233,7 +233,8 @@ impl Discovery {
         self.due = true;
     }
 
-    /// Whether a peer that a look-up found may be dialled. `connected`: how many of this topic are, or are being dialled.
+    /// Whether a peer that a look-up found may be dialled. `connected`: how many of this topic are. Those that are being
+    /// dialled for it were handed on.
     pub fn hand_on(&mut self, whom: Whom, connected: impl FnOnce() -> usize) -> bool {
         if !self.modes().0 {
             return false;

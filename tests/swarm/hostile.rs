@@ -6,10 +6,13 @@ use crate::hub::{Asked, Mood};
 use crate::table::{Table, whom};
 use rand_chacha::rand_core::Rng;
 use setowire::Config;
+use setowire::config::limits::KNOWN_PER_IP;
 use setowire::config::swarm::{Preset, SwarmOptions};
 use setowire::crypto::announce::{self, Announcement};
 use setowire::crypto::topic::TopicKey;
 use setowire::node::{Datagrams, Event, Source, Via, Whom};
+use setowire::session::quic::TopicNo;
+use setowire::swarm::Found;
 use setowire::swarm::door::Purpose;
 use setowire::wire::v13::Beacon;
 use std::net::SocketAddr;
@@ -111,12 +114,7 @@ fn invented_peers_do_not_crowd_an_address() {
     let mut table = Table::joined(&SwarmOptions::of(Preset::V4));
     let ours = SocketAddr::from(([93, 184, 216, 9], 4_000));
     let mut say = |key: [u8; 32], addr: SocketAddr| {
-        let found = setowire::swarm::Found {
-            whom: Whom::Key(key),
-            addr: Some(addr),
-            source: Source::Outside,
-            topic: Some(setowire::session::quic::TopicNo(1)),
-        };
+        let found = Found { whom: Whom::Key(key), addr: Some(addr), source: Source::Outside, topic: Some(TopicNo(1)) };
         table.call(|roster, lent| roster.found(lent, found));
     };
     for n in 0..1_000 {
@@ -129,7 +127,7 @@ fn invented_peers_do_not_crowd_an_address() {
     assert!(table.is_known(9), "who is really there");
     let there = |known: &&Whom| table.addresses_of(known).first() == Some(&ours);
     let crowd = table.roster.known_peers().iter().filter(there).count();
-    assert!(crowd <= setowire::config::limits::KNOWN_PER_IP, "{crowd}");
+    assert!(crowd <= KNOWN_PER_IP, "{crowd}");
 }
 
 /// Who was let in by the answer to a question, but is not wanted any more, is not dialled.
