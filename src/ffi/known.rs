@@ -18,8 +18,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Dials a peer by its key alone, once, without a topic: it is looked for on the local network, and where it is known to
-/// have been. It must accept that, and be found, as for setowire_swarm_join_peer(). The firewall is not asked, and the peer is
-/// not dialled again. Otherwise as setowire_swarm_connect().
+/// have been. It must accept that, and be found, as for setowire_swarm_join_peer(). The peer is not dialled again. Otherwise as
+/// setowire_swarm_connect(): a firewall is asked when somebody has answered, as about a peer that dials us.
 ///
 /// @param swarm       The swarm; not NULL.
 /// @param key         The 32 bytes of its Ed25519 key, not our own; not NULL. Copied.

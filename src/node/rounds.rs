@@ -201,6 +201,10 @@ impl Node {
         let (whom, source) = (Whom::Key(key), Source::Outside);
         match round.what {
             What::Asked(..) => self.tell_found(query, whom, addr, source),
+            // Who is dialled once is none of the swarm's peers.
+            What::Find(wanted) if wanted == key && self.attempts.of(&whom).is_none() => {
+                self.tell_finding(now, key, addr)
+            }
             What::Find(wanted) if wanted == key => self.found(now, addr, source, Some(whom), None),
             What::Find(_) | What::Own => {}
             What::Joined => {

@@ -175,3 +175,22 @@ fn a_source_that_finds_no_end_is_not_listened_to_for_ever() {
         assert_eq!(found(bed, a).len(), 4_096);
     });
 }
+
+/// A dial by key alone is no dial of the swarm's, whichever source found the peer.
+#[test]
+fn who_is_dialled_once_by_key_is_no_peer_of_the_swarm() {
+    both_presets(|bed, options| {
+        let (a, b) = (bed.add(options), bed.add(options));
+        bed.call(b, |node, now| node.listen(now)).expect("open");
+        bed.run(ms(1_000));
+        bed.kill(b);
+        let key = bed.key(b);
+        let tag = bed.begin(a, |node, now, tag| node.connect_peer(now, key, None, tag));
+        bed.run(ms(1_000));
+        assert!(bed.node(a).stats().dials > 0, "it was found");
+        assert_eq!((bed.node(a).swarm_status().known, bed.node(a).swarm_stats().client_attempted), (0, 0));
+        assert!(bed.finish(a, tag).is_some());
+        bed.run(ms(60_000));
+        assert_eq!(bed.node(a).swarm_stats().client_attempted, 0, "nor is it dialled again");
+    });
+}
