@@ -119,11 +119,10 @@ fn peers(count: usize) -> Figures {
         bed.join(*who, topic(1), BOTH);
         bed.run(pause);
     }
-    // A swarm of a hundred and more fills its places; all are one graph.
-    let wanted = (count - 1).min(100);
-    let enough = |bed: &Bed| {
-        all.iter().all(|who| bed.seats[*who].open.len() >= wanted.min(60) && bed.held(*who, "attempts") == 0)
-    };
+    // Up to 75 are connected to each other. Of more, who comes last has what is kept for those who dial; all are one graph.
+    let wanted = if count <= 75 { count - 1 } else { 25 };
+    let enough =
+        |bed: &Bed| all.iter().all(|who| bed.seats[*who].open.len() >= wanted && bed.held(*who, "attempts") == 0);
     while !enough(&bed) {
         bed.run(ms(250));
         assert!(bed.now < PATIENCE, "{count} peers are connected");
