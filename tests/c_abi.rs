@@ -103,6 +103,11 @@ fn eight_threads_call_everything() {
 }
 
 #[test]
+fn eight_threads_decide_everything() {
+    run("crowd");
+}
+
+#[test]
 fn a_panic_in_every_export() {
     // Apart from the usual target folder, where it would replace the library of the other tests.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic-injection");
