@@ -95,7 +95,9 @@
  * loop is: on the event, call until a call falls short. A direction ends by setowire_stream_finish(), and all of it is
  * read; or by setowire_stream_reset() of the one who writes or setowire_stream_stop() of the one who reads, and some may be
  * lost. STREAM_CLOSED is the last event of a stream: when both directions are done, or with a code when the peer goes first.
- * What had come and was not read by then is lost: let the side go first that reads last.
+ * When the peer goes first, what had come can be read still, and the end if that had come: DISCONNECTION does not end such a
+ * stream, reading does, or setowire_stream_stop(). So whoever has all that he wants may go first, and a program reads its
+ * streams to the end, or stops them.
  *
  * THREADS. Every function may be called on any thread at any time, unless it says otherwise; a config and an event belong
  * to one thread at a time. A swarm calls you on one thread of its own, never twice at once, and holds no lock meanwhile:
@@ -494,7 +496,8 @@ typedef struct setowire_peer_details {
 #define SETOWIRE_EVENT_CONNECTION 1
 
 /**
- * The peer is gone. The last event about it. One that says goodbye goes within about a second, one that crashes or
+ * The peer is gone. The last event about it, but for the STREAM_CLOSED of its streams that hold something still to be
+ * read. One that says goodbye goes within about a second, one that crashes or
  * loses its network after 60 s. Data: as for CONNECTION, and "reason", text. Code: SETOWIRE_ERR_CLOSED (a side said
  * goodbye, or a newer swarm with the same seed took the place), _TIMED_OUT (silent for 60 s, or another peer has its
  * address now), _REFUSED (the table is full and a peer that proved itself took its place), _BAD_KEY (its key would let
@@ -577,7 +580,10 @@ typedef struct setowire_peer_details {
 
 /**
  * A stream is done in both directions. The last event about it, and its id is not known any more. Code: 0, or
- * SETOWIRE_ERR_CLOSED if the peer was gone before it was done. Flags: SETOWIRE_STREAM_RESET. No data.
+ * SETOWIRE_ERR_CLOSED if the peer was gone before it was done. When a connection ends that this side did not end, a
+ * stream of it with bytes or an end that had come and were not read stays: this event then comes behind DISCONNECTION,
+ * when they were read with setowire_stream_read(), or are not wanted, setowire_stream_stop(), or when the swarm ends.
+ * Flags: SETOWIRE_STREAM_RESET. No data.
  */
 #define SETOWIRE_EVENT_STREAM_CLOSED 13
 
@@ -1955,8 +1961,9 @@ int32_t setowire_peer_topics(setowire_swarm *swarm,
                              size_t *count);
 
 /**
- * Ends the connection to a peer. Over setowire/13 messages and streams that were queued leave first, for at most half
- * a second. Its DISCONNECTION event follows.
+ * Ends the connection to a peer. Over setowire/13 messages and streams that were queued, and the ends of streams, leave
+ * and are acknowledged first, for at most half a second. What of its streams was not read here is given up. Its
+ * DISCONNECTION event follows.
  *
  * @param swarm  The swarm; not NULL.
  * @param peer   The peer's id.
@@ -2011,6 +2018,10 @@ int32_t setowire_stream_write(setowire_swarm *swarm,
 /**
  * Reads from a stream: copies what is there, as much as fits. When it found less than fits, a STREAM_READABLE event
  * follows, once. What is not read stays with the peer once the stream's window is full: it can write no more.
+ * When the peer is gone, what had come before is read in the same way, and the end if it had come; without one the read
+ * behind the last byte is SETOWIRE_ERR_NOT_FOUND. Not so when this side ended the connection: that gives up what is
+ * unread. Streams left unread count against what all streams may hold, and without room the oldest is given up, with its
+ * STREAM_CLOSED event: read streams to the end, or stop them.
  *
  * @param swarm   The swarm; not NULL.
  * @param stream  The stream's id.
@@ -2021,8 +2032,8 @@ int32_t setowire_stream_write(setowire_swarm *swarm,
  *                perhaps together with the last bytes; after it there is nothing to read.
  * @param code    Where the code of the peer's reset is written, 0 if there is none. NULL: not wanted.
  * @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (nothing is there), SETOWIRE_ERR_NOT_FOUND (the stream is
- *         done, or its peer left), SETOWIRE_ERR_CLOSED (the end was told, or reading was stopped here),
- *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ *         done, or its peer left and all that had come was read), SETOWIRE_ERR_CLOSED (the end was told, or reading was
+ *         stopped here), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
 SETOWIRE_API
@@ -2065,7 +2076,7 @@ int32_t setowire_stream_reset(setowire_swarm *swarm,
 
 /**
  * Wants nothing more of the peer's direction of a stream: what came and was not read is thrown away, and the peer's
- * writes fail. Writing goes on.
+ * writes fail. Writing goes on. A stream whose peer is gone is closed by it.
  *
  * @param swarm   The swarm; not NULL.
  * @param stream  The stream's id.

@@ -176,6 +176,8 @@ pub const QUIC_CONNECTION_WINDOW: u32 = 2 * QUIC_STREAM_WINDOW + (512 << 10);
 /// Windows of streams of the applications, over all peers: 128 of them may be full and unread. Without room for another one its
 /// bytes count against what the connection has.
 pub const QUIC_WINDOWS_TOTAL_BYTES: usize = 256 << 20;
+/// What a stream whose connection ended counts beside its bytes, until it was read: its entry in a table, bytes.
+pub const QUIC_UNREAD_COST_BYTES: usize = 512;
 /// Bytes that QUIC keeps until a peer acknowledges them: messages and streams have a share each, and the mesh and the control
 /// stream what is left, so that none shuts out the others.
 pub const QUIC_SEND_WINDOW: u64 = 16 << 20;

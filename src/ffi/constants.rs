@@ -25,7 +25,8 @@
 ///   - "connect_ms": number, milliseconds from the first hint of it;
 ///   - "max_message": number, bytes.
 pub const SETOWIRE_EVENT_CONNECTION: u16 = 1;
-/// The peer is gone. The last event about it. One that says goodbye goes within about a second, one that crashes or
+/// The peer is gone. The last event about it, but for the STREAM_CLOSED of its streams that hold something still to be
+/// read. One that says goodbye goes within about a second, one that crashes or
 /// loses its network after 60 s. Data: as for CONNECTION, and "reason", text. Code: SETOWIRE_ERR_CLOSED (a side said
 /// goodbye, or a newer swarm with the same seed took the place), _TIMED_OUT (silent for 60 s, or another peer has its
 /// address now), _REFUSED (the table is full and a peer that proved itself took its place), _BAD_KEY (its key would let
@@ -79,7 +80,10 @@ pub const SETOWIRE_EVENT_STREAM_READABLE: u16 = 11;
 /// in between. It also comes when the peer has stopped reading, which the next write tells. No data.
 pub const SETOWIRE_EVENT_STREAM_WRITABLE: u16 = 12;
 /// A stream is done in both directions. The last event about it, and its id is not known any more. Code: 0, or
-/// SETOWIRE_ERR_CLOSED if the peer was gone before it was done. Flags: SETOWIRE_STREAM_RESET. No data.
+/// SETOWIRE_ERR_CLOSED if the peer was gone before it was done. When a connection ends that this side did not end, a
+/// stream of it with bytes or an end that had come and were not read stays: this event then comes behind DISCONNECTION,
+/// when they were read with setowire_stream_read(), or are not wanted, setowire_stream_stop(), or when the swarm ends.
+/// Flags: SETOWIRE_STREAM_RESET. No data.
 pub const SETOWIRE_EVENT_STREAM_CLOSED: u16 = 13;
 /// The number of dials of the swarm, of connections or of known peers changed; also when a peer is dialled and when a
 /// dial failed. The newest replaces one that waits. Data: {"connecting":N,"connections":N,"known":N}. It comes after the

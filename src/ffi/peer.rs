@@ -231,8 +231,9 @@ pub unsafe extern "C" fn setowire_peer_topics(
     })
 }
 
-/// Ends the connection to a peer. Over setowire/13 messages and streams that were queued leave first, for at most half
-/// a second. Its DISCONNECTION event follows.
+/// Ends the connection to a peer. Over setowire/13 messages and streams that were queued, and the ends of streams, leave
+/// and are acknowledged first, for at most half a second. What of its streams was not read here is given up. Its
+/// DISCONNECTION event follows.
 ///
 /// @param swarm  The swarm; not NULL.
 /// @param peer   The peer's id.

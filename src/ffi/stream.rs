@@ -1,8 +1,8 @@
 //! `setowire_stream_*`: streams of bytes to and from one peer, over setowire/13.
 //!
-//! A stream is an id like a peer: one that is done, or whose peer left, is `NOT_FOUND`. Nothing
-//! here waits: what cannot be done now is `WOULD_BLOCK`, and an event tells when to try again. Bytes are
-//! copied once each way, between the caller's buffer and those of the session.
+//! A stream is an id like a peer: one that is done, or whose peer left, is `NOT_FOUND`, but what had
+//! come before the peer left can be read. Nothing here waits: what cannot be done now is `WOULD_BLOCK`, and an
+//! event tells when to try again. Bytes are copied once each way, between the caller's buffer and those of the session.
 
 use super::constants::{SETOWIRE_END_FINISHED, SETOWIRE_END_NONE, SETOWIRE_END_RESET};
 use super::guard::guard;
@@ -62,6 +62,10 @@ pub unsafe extern "C" fn setowire_stream_write(
 
 /// Reads from a stream: copies what is there, as much as fits. When it found less than fits, a STREAM_READABLE event
 /// follows, once. What is not read stays with the peer once the stream's window is full: it can write no more.
+/// When the peer is gone, what had come before is read in the same way, and the end if it had come; without one the read
+/// behind the last byte is SETOWIRE_ERR_NOT_FOUND. Not so when this side ended the connection: that gives up what is
+/// unread. Streams left unread count against what all streams may hold, and without room the oldest is given up, with its
+/// STREAM_CLOSED event: read streams to the end, or stop them.
 ///
 /// @param swarm   The swarm; not NULL.
 /// @param stream  The stream's id.
@@ -72,8 +76,8 @@ pub unsafe extern "C" fn setowire_stream_write(
 ///                perhaps together with the last bytes; after it there is nothing to read.
 /// @param code    Where the code of the peer's reset is written, 0 if there is none. NULL: not wanted.
 /// @return 0, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_WOULD_BLOCK (nothing is there), SETOWIRE_ERR_NOT_FOUND (the stream is
-///         done, or its peer left), SETOWIRE_ERR_CLOSED (the end was told, or reading was stopped here),
-///         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+///         done, or its peer left and all that had come was read), SETOWIRE_ERR_CLOSED (the end was told, or reading was
+///         stopped here), SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setowire_stream_read(
@@ -145,7 +149,7 @@ pub extern "C" fn setowire_stream_reset(swarm: *mut setowire_swarm, stream: u64,
 }
 
 /// Wants nothing more of the peer's direction of a stream: what came and was not read is thrown away, and the peer's
-/// writes fail. Writing goes on.
+/// writes fail. Writing goes on. A stream whose peer is gone is closed by it.
 ///
 /// @param swarm   The swarm; not NULL.
 /// @param stream  The stream's id.

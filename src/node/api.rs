@@ -71,8 +71,9 @@ pub enum StreamChange {
     Readable,
     /// A write that was not taken in full may be taken now, or fails because the peer stopped reading.
     Writable,
-    /// Both directions are done, or (`lost`) the peer is gone before they were: the last of this stream. The code of the
-    /// peer's reset, if it sent one.
+    /// Both directions are done, or (`lost`) the peer is gone before they were: the last of this stream. If something of
+    /// it was left to be read when the connection ended, this comes when that was done, behind the `Disconnection`. The
+    /// code of the peer's reset, if it sent one.
     Closed { reset: Option<u64>, lost: bool },
 }
 
@@ -402,7 +403,7 @@ pub struct Broadcast {
 pub enum Event {
     /// A peer answered: messages can be exchanged. Exactly one per `PeerId`.
     Connection(Box<PeerInfo>),
-    /// The last event about this peer.
+    /// The last event about this peer, but for the `Closed` of streams that hold something still to be read.
     Disconnection { peer: PeerId, code: Code, reason: String, info: Box<PeerInfo> },
     /// `confirmed`, the address or the family changed.
     Update(Box<PeerInfo>),

@@ -54,6 +54,7 @@ impl Node {
     }
 
     /// Hands up to `most` bytes to `take`, in order. With nothing there: `WouldBlock`, and `StreamChange::Readable` follows.
+    /// What had come before the connection ended, unless we ended it, can be read still; behind it `NotFound`.
     pub fn read_stream(&mut self, stream: StreamId, most: usize, take: impl FnMut(Bytes)) -> Result<StreamRead> {
         self.quic.read_stream(stream, most, take)
     }

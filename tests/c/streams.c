@@ -1,6 +1,6 @@
 /* Streams: both directions at once, half-close, reset, stop, as many as there may be, a reader that does not read, eight
- * threads on one stream, ids that are stale or foreign, and ends of a peer and a swarm with streams open. A short call is
- * told of exactly once. */
+ * threads on one stream, ids that are stale or foreign, and ends of a peer and a swarm with streams open, read or not. A
+ * short call is told of exactly once. */
 #include "streams.h"
 #include <stdatomic.h>
 
@@ -325,11 +325,16 @@ static void ends_with_streams_open(struct side *a, struct side *b) {
     FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_stream_peer(other->swarm, ids[0], &peer));
     CHECK(peer == 0);
     FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_stream_open(other->swarm, a->watch->peer, &peer));
-    for (int i = 0; i < 3; i++) side_accept(b);
+    uint64_t unread[3] = {side_accept(b), side_accept(b), side_accept(b)};
     OK(setowire_peer_close(b->swarm, b->watch->peer));
     AWAIT(a->watch, DISCONNECTION, 1);
     AWAIT(b->watch, DISCONNECTION, 1);
-    for (int i = 0; i < 3; i++) await_closed(a, ids[i]);
+    /* Nothing had come here, and who closes himself wants nothing more of what had come. */
+    for (int i = 0; i < 3; i++) {
+        await_closed(a, ids[i]);
+        await_closed(b, unread[i]);
+        CHECK(a->streams[ids[i]].ended == SETOWIRE_ERR_CLOSED && b->streams[unread[i]].ended == SETOWIRE_ERR_CLOSED);
+    }
     FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_stream_open(a->swarm, a->watch->peer, &peer));
 
     struct side *c = side_new();
@@ -348,6 +353,49 @@ static void ends_with_streams_open(struct side *a, struct side *b) {
     side_free(other);
 }
 
+/* What had come of a stream is read when its peer is gone, and the end behind it, and then it is closed. */
+static void what_came_outlives_the_peer(void) {
+    enum { LENGTH = 200000 };
+    static uint8_t bytes[LENGTH], expected[LENGTH];
+    struct side *one = side_new(), *other = side_new();
+    uint64_t stream = 0, theirs = 0, unwanted = 0, peer = 0, code = 7;
+    size_t number = 7;
+    uint32_t end = 7;
+    uint8_t byte = 0;
+    pattern(expected, LENGTH, 5);
+    side_connect(one, other);
+    OK(setowire_stream_open(one->swarm, one->watch->peer, &stream));
+    theirs = side_accept(other);
+    OK(setowire_stream_finish(other->swarm, theirs));
+    write_all(one, stream, expected, LENGTH);
+    OK(setowire_stream_finish(one->swarm, stream));
+    CHECK(read_all(one, stream, &byte, 1, &end, &code) == 0 && end == SETOWIRE_END_FINISHED);
+    await_closed(one, stream); /* all of it is there */
+    CHECK(one->streams[stream].ended == 0);
+    OK(setowire_stream_open(one->swarm, one->watch->peer, &stream));
+    CHECK(write_all(one, stream, &byte, 1) == 0);
+    unwanted = side_accept(other);
+    grown(other, &other->streams[unwanted].readable, 0, "STREAM_READABLE");
+    side_free(one);
+    AWAIT(other->watch, DISCONNECTION, 1);
+    OK(setowire_stream_peer(other->swarm, theirs, &peer));
+    CHECK(peer == other->watch->peer);
+    CHECK(read_all(other, theirs, bytes, 1000, &end, &code) == 1000 && end == SETOWIRE_END_NONE);
+    CHECK(other->streams[theirs].closed == 0);
+    for (size_t at = 1000; at < LENGTH; at += number) {
+        OK(setowire_stream_read(other->swarm, theirs, bytes + at, LENGTH - at, &number, &end, &code));
+    }
+    CHECK(end == SETOWIRE_END_FINISHED && code == 0 && memcmp(bytes, expected, LENGTH) == 0);
+    await_closed(other, theirs);
+    CHECK(other->streams[theirs].ended == 0);
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_stream_write(other->swarm, unwanted, &byte, 1, &number));
+    OK(setowire_stream_reset(other->swarm, unwanted, 1)); /* our direction is over in any case */
+    OK(setowire_stream_stop(other->swarm, unwanted, 1));
+    await_closed(other, unwanted);
+    CHECK(other->streams[unwanted].ended == SETOWIRE_ERR_CLOSED);
+    side_free(other);
+}
+
 int main(void) {
     struct side *a = side_new(), *b = side_new();
     side_connect(a, b);
@@ -359,6 +407,7 @@ int main(void) {
     slow_reader(a, b);
     eight_threads_on_one_stream(a, b);
     ends_with_streams_open(a, b);
+    what_came_outlives_the_peer();
     side_free(a);
     side_free(b);
     return 0;

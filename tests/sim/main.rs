@@ -24,6 +24,7 @@ mod test_discovery;
 mod test_downgrade;
 mod test_false_address;
 mod test_hostile;
+mod test_last_bytes;
 mod test_lifecycle;
 mod test_mesh;
 mod test_messages;

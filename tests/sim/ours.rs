@@ -1,15 +1,16 @@
 //! Drives a real `Node`: feeds it, drains it, keeps what its application was told.
 //!
 //! Asserts what every application may rely on: one connection per peer id, the
-//! disconnection is the last event of a peer, nothing follows `Closed`, messages
-//! come from connected peers only, and a gossip frame is never delivered.
+//! disconnection is the last event of a peer but for the ends of streams that were
+//! not read to their end, nothing follows `Closed`, messages come from connected peers
+//! only, and a gossip frame is never delivered.
 
 use crate::clock::Time;
 use crate::io::{Io, Out};
 use crate::network::Place;
 use setowire::Config;
 use setowire::crypto::identity::{Identity, WireId};
-use setowire::node::{Datagrams, Event, Level, Node, Now, OpId, Output, PeerId, PeerInfo, Via};
+use setowire::node::{Datagrams, Event, Level, Node, Now, OpId, Output, PeerId, PeerInfo, StreamChange, Via};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -173,6 +174,9 @@ impl Ours {
             Event::Writable { peer } => assert!(self.peers.contains_key(peer), "writable of an unknown peer {peer:?}"),
             Event::OpDone { op, tag, peer, code, .. } => {
                 self.done.push(Done { op: *op, tag: *tag, peer: *peer, code: *code });
+            }
+            Event::Stream { peer, change: StreamChange::Closed { .. }, .. } => {
+                assert!(self.peers.contains_key(peer) || self.gone.contains(peer), "{event:?} of an unknown peer");
             }
             Event::Datagram { peer, .. } | Event::Stream { peer, .. } => {
                 assert!(self.peers.contains_key(peer), "{event:?} of an unknown peer");

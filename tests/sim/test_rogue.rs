@@ -8,7 +8,7 @@ use crate::world::{TOPIC, World};
 use quinn_proto::{ConnectionHandle, Dir};
 use setowire::config::limits;
 use setowire::crypto::topic::Role;
-use setowire::node::{Event, PeerId, Via};
+use setowire::node::{Event, PeerId, StreamChange, Via};
 use setowire::wire::v13::control;
 use setowire::{Code, Config};
 use std::net::SocketAddr;
@@ -110,7 +110,8 @@ fn nothing_left(world: &mut World) {
     for name in ["links", "connections", "keys", "peers"] {
         assert_eq!(held(world, name), 1, "{name}");
     }
-    for name in ["waiting dials", "streams", "stream windows", "buffered bytes", "reassembly bytes", "unconfirmed"] {
+    let streams = ["streams", "unread streams", "stream windows"];
+    for name in ["waiting dials", "buffered bytes", "reassembly bytes", "unconfirmed"].into_iter().chain(streams) {
         assert_eq!(held(world, name), 0, "{name}");
     }
 }
@@ -268,6 +269,15 @@ fn who_opens_everything_gets_what_everybody_may() {
     friends_talk(&mut world, "still");
     with(&mut world, handle, |conn| conn.heard.clear());
     world.call_rogue(ROGUE, |rogue, io| rogue.conns.get_mut(&handle).expect("it is there").close(io.mono));
+    // What it left unread is freed by who wants nothing of it.
+    world.expect("the end", S, |w| !w.ours(US).peers.contains_key(&peer));
+    let opened = world.ours(US).events.iter().filter_map(|(_, event)| match event {
+        Event::Stream { stream, change: StreamChange::Opened, .. } => Some(*stream),
+        _ => None,
+    });
+    let opened: Vec<_> = opened.collect();
+    assert!(streams <= opened.len());
+    opened.iter().for_each(|stream| world.call(US, |node, _| node.stop_stream(*stream, 0)).expect("it is there"));
     nothing_left(&mut world);
 }
 

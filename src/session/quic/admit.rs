@@ -99,9 +99,10 @@ impl Quic {
         self.links.get(index).and_then(Option::as_deref).is_some_and(|link| link.role == Role::Acceptor)
     }
 
-    /// Ends an open session for a reason of ours.
+    /// Ends an open session for a reason of our application's.
     pub fn end(&mut self, env: &mut Env<'_>, peer: PeerId, reason: &str) {
         if let Ok(index) = self.index_of(peer) {
+            self.link(index).into_iter().for_each(Link::leave);
             self.end_link(env, index, Reason::new(Close::Closed, reason));
         }
     }
@@ -261,7 +262,10 @@ impl Quic {
         // Its last words may be more than there is room for; what is put out here goes behind them.
         let before = std::mem::take(&mut env.out.events);
         let room = std::mem::replace(&mut self.room, usize::MAX);
-        let unsent = link.end_flow(env.now.mono, peer, &mut lend!(self, env));
+        let unsent = match peer {
+            Some(peer) => link.end_flow(env.now.mono, index, peer, &mut lend!(self, env)),
+            None => Vec::new(),
+        };
         self.room = room;
         self.recount(counted, 0, env.out);
         self.tags.retain(|_, owner| *owner != index);

@@ -136,11 +136,18 @@ impl Quic {
 
     /// Gives up our direction of a stream.
     pub fn reset_stream(&mut self, stream: StreamId, code: u32) -> Result<()> {
+        if self.unread.peer_of(stream).is_some() {
+            // The connection took it along.
+            return Ok(());
+        }
         self.with_stream(stream, |streams, conn| streams.reset(conn, stream.0, code))
     }
 
     /// Wants nothing more of the peer's direction of a stream.
     pub fn stop_stream(&mut self, stream: StreamId, code: u32) -> Result<()> {
+        if self.unread.stop(stream, &mut self.windows) {
+            return Ok(());
+        }
         self.with_stream(stream, |streams, conn| streams.stop(conn, stream.0, code))
     }
 
@@ -149,27 +156,24 @@ impl Quic {
         self.with_stream(stream, |streams, conn| streams.set_priority(conn, stream.0, priority))
     }
 
-    /// Hands up to `most` bytes of a stream to `take`.
-    pub fn read_stream(&mut self, stream: StreamId, most: usize, take: impl FnMut(Bytes)) -> Result<StreamRead> {
+    /// Hands up to `most` bytes of a stream to `take`; also of one whose connection is gone.
+    pub fn read_stream(&mut self, stream: StreamId, most: usize, mut take: impl FnMut(Bytes)) -> Result<StreamRead> {
+        if let Some((bytes, end)) = self.unread.read(stream, most, &mut take, &mut self.windows) {
+            return Ok(found(bytes, end));
+        }
         let (index, flow, conn) = self.find_stream(stream)?;
         let read = flow.streams.read(conn, stream.0, most, take)?;
         // Most reads change nothing that the peer, or the application, is to be told of.
         if read.due || read.end.is_some() {
             self.mark(index);
         }
-        Ok(StreamRead {
-            bytes: read.bytes,
-            finished: read.end == Some(End::Finished),
-            reset: match read.end {
-                Some(End::Reset(code)) => Some(code),
-                _ => None,
-            },
-        })
+        Ok(found(read.bytes, read.end))
     }
 
     /// The peer at the other end of a stream.
     pub fn peer_of(&self, stream: StreamId) -> Option<PeerId> {
-        self.links.get(*self.owners.get(&stream)?)?.as_ref()?.peer
+        let live = self.owners.get(&stream).and_then(|index| self.links.get(*index)?.as_ref()?.peer);
+        live.or_else(|| self.unread.peer_of(stream))
     }
 
     fn with_stream<T>(
@@ -184,9 +188,8 @@ impl Quic {
     }
 
     fn find_stream(&mut self, stream: StreamId) -> Result<(usize, &mut Flow, &mut Connection)> {
-        let gone = || Error::new(Code::NotFound, format!("stream: {} is no open stream", stream.0));
-        let index = self.owners.get(&stream).copied().ok_or_else(gone)?;
-        let (flow, conn) = self.link(index).and_then(Link::flow).ok_or_else(gone)?;
+        let index = self.owners.get(&stream).copied().ok_or_else(|| gone(stream))?;
+        let (flow, conn) = self.link(index).and_then(Link::flow).ok_or_else(|| gone(stream))?;
         Ok((index, flow, conn))
     }
 
@@ -225,8 +228,10 @@ impl Quic {
     /// The swarm ends: every connection is told.
     pub fn close_all(&mut self, env: &mut Env<'_>) {
         for index in self.indices() {
+            self.link(index).into_iter().for_each(Link::leave);
             self.end_link(env, index, Reason::new(Close::Going, "the swarm was closed"));
         }
+        self.unread.give_up(&mut self.windows);
         // Nobody will make room any more.
         self.room = usize::MAX;
         self.work(env);
@@ -326,6 +331,7 @@ impl Quic {
             ("senders", self.sending.len()),
             ("timers", self.timers.len()),
             ("streams", self.owners.len()),
+            ("unread streams", self.unread.len()),
             ("stream windows", QUIC_WINDOWS_TOTAL_BYTES - self.windows.free()),
             ("buffered bytes", self.buffered),
             ("reassembly bytes", REASSEMBLY_TOTAL_BYTES - self.reassembly.free()),
@@ -339,4 +345,17 @@ impl Quic {
     pub(super) fn of(&self, peer: PeerId) -> Option<&Link> {
         self.links.get(*self.peers.get(&peer)?)?.as_deref()
     }
+}
+
+/// What a read of a stream found.
+fn found(bytes: usize, end: Option<End>) -> StreamRead {
+    let reset = match end {
+        Some(End::Reset(code)) => Some(code),
+        Some(End::Finished) | None => None,
+    };
+    StreamRead { bytes, finished: end == Some(End::Finished), reset }
+}
+
+fn gone(stream: StreamId) -> Error {
+    Error::new(Code::NotFound, format!("stream: {} is no open stream: it is done, or its peer left", stream.0))
 }

@@ -15,6 +15,7 @@ use super::incoming::{Incoming, Kind};
 use super::mesh::{MeshReader, MeshWriter};
 use super::outbox::{Outbox, PushError};
 use super::streams::{Happened, Streams};
+use super::unread::Unread;
 use crate::config::limits::EVENT_COST_BYTES;
 use crate::node::api::{PeerId, StreamChange, StreamId};
 use crate::session::{Out, SessionEvent};
@@ -30,6 +31,8 @@ pub struct Shared<'a> {
     pub reassembly: &'a mut Budget,
     /// Bytes of windows that streams of the application add.
     pub windows: &'a mut Budget,
+    /// What streams of connections that ended still hold for the application.
+    pub unread: &'a mut Unread,
     /// Bytes of events that the application's queue takes now.
     pub room: &'a mut usize,
     /// Which connection a stream of the application belongs to.
@@ -148,8 +151,17 @@ impl Flow {
     }
 
     /// The connection was lost: what had arrived before is read still.
-    pub fn last_words(&mut self, conn: &mut Connection, now: Instant, peer: PeerId, shared: &mut Shared<'_>) {
+    pub fn last_words(
+        &mut self,
+        conn: &mut Connection,
+        now: Instant,
+        index: usize,
+        peer: PeerId,
+        shared: &mut Shared<'_>,
+    ) {
         // A fault makes no difference any more.
+        let _ = self.accept(conn, index, shared);
+        self.take_events(conn);
         let _ = self.read(conn, now, peer, shared);
     }
 
@@ -283,22 +295,27 @@ impl Flow {
         }
     }
 
-    /// The connection is gone: gives back what is held, and says which tags never arrived.
-    pub fn give_up(mut self, peer: Option<PeerId>, shared: &mut Shared<'_>) -> Vec<u64> {
+    /// The connection is gone: gives back what is held, and says which tags never arrived. `keep`: what streams hold is
+    /// to be read still.
+    pub fn give_up(mut self, conn: &mut Connection, peer: PeerId, keep: bool, shared: &mut Shared<'_>) -> Vec<u64> {
         if let Some(inbox) = self.inbox.take() {
             inbox.give_up(shared.reassembly);
         }
-        if let Some(peer) = peer {
-            // What happened before it went was not told yet: streams that were done, messages that had arrived.
-            self.report(peer, shared);
-        }
-        for number in self.streams.give_up(shared.windows) {
+        // What happened before it went was not told yet: streams that were done, messages that had arrived.
+        self.report(peer, shared);
+        for (number, remains) in self.streams.give_up(conn, shared.windows) {
             let stream = StreamId(number);
             shared.owners.remove(&stream);
-            if let Some(peer) = peer {
-                let change = StreamChange::Closed { reset: None, lost: true };
-                shared.out.events.push_back(SessionEvent::Stream { peer, stream, change });
-            }
+            let (readable, writable) = (remains.read_short, remains.write_short);
+            let kept = keep && shared.unread.keep(stream, peer, remains, shared.windows);
+            // Who waits to write is to find out that nobody will read.
+            let changes = [
+                (kept && readable, StreamChange::Readable),
+                (kept && writable, StreamChange::Writable),
+                (!kept, StreamChange::Closed { reset: None, lost: true }),
+            ];
+            let due = changes.into_iter().filter(|(due, _)| *due);
+            shared.out.events.extend(due.map(|(_, change)| SessionEvent::Stream { peer, stream, change }));
         }
         self.outbox.give_up()
     }

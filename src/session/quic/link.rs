@@ -99,6 +99,8 @@ pub struct Link {
     heard: Heard,
     /// The first probe for larger packets was held back.
     spared: bool,
+    /// Our application ended it: what is unread goes with it.
+    left: bool,
 }
 
 /// What is noticed of a connection's life, from QUIC's own counters.
@@ -145,6 +147,7 @@ impl Link {
             life_by: None,
             heard: Heard { received: 0, acks: 0, data: 0, asked: 0, at: now, keep_alives: 0 },
             spared: false,
+            left: false,
         }
     }
 
@@ -224,7 +227,9 @@ impl Link {
     pub fn run_flow(&mut self, now: Instant, index: usize, shared: &mut Shared<'_>, out: &mut Vec<Progress>) {
         let open = self.is_open();
         let (Some(flow), Some(peer), true) = (&mut self.flow, self.peer, open) else { return };
-        if let Err(reason) = flow.work(&mut self.conn, now, index, peer, shared) {
+        let result = flow.work(&mut self.conn, now, index, peer, shared);
+        // What a graceful end waits for may just have come.
+        if let Err(reason) = result.and_then(|()| self.overdue(now)) {
             self.end(now, reason, out);
         }
     }
@@ -235,12 +240,15 @@ impl Link {
     }
 
     /// It is over: what had arrived is read still; the rest is given up. Returns the tags of messages that may not have arrived.
-    pub fn end_flow(&mut self, now: Instant, peer: Option<PeerId>, shared: &mut Shared<'_>) -> Vec<u64> {
+    pub fn end_flow(&mut self, now: Instant, index: usize, peer: PeerId, shared: &mut Shared<'_>) -> Vec<u64> {
         let Some(mut flow) = self.flow.take() else { return Vec::new() };
-        if let Some(peer) = peer {
-            flow.last_words(&mut self.conn, now, peer, shared);
-        }
-        flow.give_up(peer, shared)
+        flow.last_words(&mut self.conn, now, index, peer, shared);
+        flow.give_up(&mut self.conn, peer, !self.left, shared)
+    }
+
+    /// Our application ends it, and reads its streams no more.
+    pub fn leave(&mut self) {
+        self.left = true;
     }
 
     /// A message of it waits for room that other sessions hold.
@@ -298,6 +306,7 @@ impl Link {
 
     /// What waits is sent, at the latest until `until`; then it closes.
     pub fn close_gracefully(&mut self, until: Instant) {
+        self.leave();
         if self.stage == Stage::Open {
             if let Some(flow) = &mut self.flow {
                 flow.finish();

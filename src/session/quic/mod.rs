@@ -26,6 +26,7 @@ mod parked;
 mod probing;
 mod streams;
 mod transport;
+mod unread;
 mod writer;
 
 #[cfg(test)]
@@ -71,6 +72,7 @@ use rand_chacha::ChaCha20Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+use unread::Unread;
 
 /// What the sessions need to know of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +90,7 @@ macro_rules! lend {
         Shared {
             reassembly: &mut $quic.reassembly,
             windows: &mut $quic.windows,
+            unread: &mut $quic.unread,
             room: &mut $quic.room,
             owners: &mut $quic.owners,
             last_stream: &mut $quic.last_stream,
@@ -134,6 +137,8 @@ pub struct Quic {
     /// Which connection a stream of the application belongs to.
     owners: BTreeMap<StreamId, usize>,
     last_stream: u64,
+    /// Streams whose connection is gone, and that were not read to their end.
+    unread: Unread,
     /// Bytes of events that the application's queue takes now.
     room: usize,
     parked: Parked,
@@ -176,6 +181,7 @@ impl Quic {
             crowded: BTreeSet::new(),
             owners: BTreeMap::new(),
             last_stream: 0,
+            unread: Unread::default(),
             room: usize::MAX,
             parked: Parked::default(),
             accepting: true,
@@ -299,6 +305,8 @@ impl Quic {
 
     /// Works off the links to which something happened.
     pub fn work(&mut self, env: &mut Env<'_>) {
+        // Behind what waits of the same peer.
+        self.parked.park(self.unread.take_told());
         self.parked.release(&mut self.room, &mut env.out.events);
         while let Some(index) = self.busy.pop_first() {
             self.work_one(env, index);
@@ -410,7 +418,7 @@ impl Quic {
 
     /// There are links that `work` has to look at.
     pub fn has_work(&self) -> bool {
-        !self.busy.is_empty() || self.room > 0 && !self.parked.is_empty()
+        !self.busy.is_empty() || self.unread.has_told() || self.room > 0 && !self.parked.is_empty()
     }
 
     pub fn handle_timeout(&mut self, env: &mut Env<'_>) {

@@ -71,6 +71,12 @@ enum Sending {
     Reset,
 }
 
+impl Sending {
+    fn is_done(&self) -> bool {
+        matches!(self, Sending::Finished | Sending::Reset | Sending::Stopped(_))
+    }
+}
+
 enum Receiving {
     Open,
     /// The end is known, and not yet told.
@@ -100,6 +106,20 @@ enum Opening {
     Refused,
     /// It was refused, may now, and is to be told.
     Owed,
+}
+
+/// What is left of a stream whose connection is gone.
+pub struct Remains {
+    /// What had arrived in order and was not read, and its length.
+    pub pieces: VecDeque<Bytes>,
+    pub bytes: usize,
+    /// What comes behind it, if that had arrived.
+    pub end: Option<End>,
+    /// Our direction was done.
+    pub sent: bool,
+    /// `Readable`, or `Writable`, is owed.
+    pub read_short: bool,
+    pub write_short: bool,
 }
 
 /// All streams of one connection.
@@ -427,18 +447,20 @@ impl Streams {
         self.streams.is_empty()
     }
 
-    /// Everything that was written has been acknowledged.
+    /// Everything that was written has been acknowledged, and every end of ours.
     pub fn is_idle(&self) -> bool {
-        self.streams.values().all(|stream| stream.writer.buffered() == 0)
+        let idle = |stream: &Stream| stream.writer.buffered() == 0 && !matches!(stream.sending, Sending::Finishing);
+        self.streams.values().all(idle)
     }
 
-    /// The connection is gone: gives back its windows; the numbers that were open.
-    pub fn give_up(&mut self, windows: &mut Budget) -> Vec<Number> {
+    /// The connection is gone: gives back its windows; what is left of the streams that were open.
+    pub fn give_up(&mut self, connection: &mut Connection, windows: &mut Budget) -> Vec<(Number, Remains)> {
         windows.give(self.windows.saturating_mul(QUIC_STREAM_WINDOW as usize));
         self.windows = 0;
         self.by_id.clear();
         self.busy.clear();
-        std::mem::take(&mut self.streams).into_keys().collect()
+        let streams = std::mem::take(&mut self.streams).into_iter();
+        streams.map(|(number, stream)| (number, stream.remains(connection))).collect()
     }
 
     fn find(&mut self, id: StreamId) -> Option<(Number, &mut Stream)> {
@@ -457,8 +479,7 @@ impl Streams {
 
     fn forget_if_done(&mut self, number: Number) {
         let Some(stream) = self.streams.get(&number) else { return };
-        let sent = matches!(stream.sending, Sending::Finished | Sending::Reset | Sending::Stopped(_));
-        if sent && matches!(stream.receiving, Receiving::Done) {
+        if stream.sending.is_done() && matches!(stream.receiving, Receiving::Done) {
             let reset = stream.reset;
             self.by_id.remove(&stream.id);
             self.streams.remove(&number);
@@ -545,6 +566,16 @@ impl Stream {
         }
         read.due = chunks.finalize().should_transmit();
         read
+    }
+
+    /// What is left of it when the connection is gone.
+    fn remains(mut self, connection: &mut Connection) -> Remains {
+        let (mut pieces, mut read) = (VecDeque::new(), Read { bytes: 0, end: None, due: false });
+        if !matches!(self.receiving, Receiving::Done) {
+            read = self.take(connection, usize::MAX, usize::MAX, |piece| pieces.push_back(piece));
+        }
+        let (sent, read_short, write_short) = (self.sending.is_done(), self.read_short, self.write_short);
+        Remains { pieces, bytes: read.bytes, end: read.end, sent, read_short, write_short }
     }
 }
 

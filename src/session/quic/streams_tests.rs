@@ -448,8 +448,8 @@ fn a_peer_that_uses_its_streams_gets_more_up_to_the_limit() {
     assert_eq!(world.sides[1].streams.len(), QUIC_STREAMS_MAX as usize);
     let most = QUIC_WINDOWS_TOTAL_BYTES / QUIC_STREAM_WINDOW as usize;
     assert_eq!(world.sides[1].windows.free(), 0, "{most} windows are given out");
-    let Side { streams, windows, .. } = &mut world.sides[1];
-    assert_eq!(streams.give_up(windows).len(), QUIC_STREAMS_MAX as usize);
+    let (Side { streams, windows, .. }, peer) = (&mut world.sides[1], &mut world.pair.peers[1]);
+    assert_eq!(streams.give_up(&mut peer.connection, windows).len(), QUIC_STREAMS_MAX as usize);
     assert_eq!(windows.free(), QUIC_WINDOWS_TOTAL_BYTES);
 }
 
