@@ -221,16 +221,16 @@ class Stream(StreamBase):
     async def wait_closed(self) -> None:
         """Waits until both directions are over: the peer has all that was written, and its end was read or not wanted.
 
-        Raises `PeerClosedError` when the peer left before that.
+        Raises `PeerClosedError` when the peer left before that; what had come of it can be read still.
         """
-        if not self._over:
+        while not (self._over or self._forsaken):
             waiter = asyncio.get_running_loop().create_future()
             self._closers.append(waiter)
             try:
                 await self._swarm._wait_stream(waiter)
             finally:
                 self._closers.remove(waiter)
-        if self._lost:
+        if self._lost or self._forsaken:
             raise PeerClosedError(CLOSED, "the peer left before the stream was closed")
 
     async def __aenter__(self) -> Stream:
@@ -270,6 +270,9 @@ class Stream(StreamBase):
         self._forget_pending(None)
         if self._end_wanted and self._unwritable is None:
             self._send_end()
+
+    def _on_peer_gone(self) -> None:
+        _wake(self._closers)
 
     def _on_closed(self, code: int) -> None:
         super()._on_closed(code)

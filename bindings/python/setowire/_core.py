@@ -207,6 +207,9 @@ class SwarmBase(Managed, Generic[PeerT, StreamT, TopicT]):
             reason = str(data.get("reason", ""))
             peer.connected, peer.reason = False, reason
             del self._peers[record.subject]
+            for stream in list(self._streams.values()):
+                if stream.peer is peer:
+                    stream._on_peer_gone()
             return events.Disconnection(peer, reason, error(record.code, reason) if record.code else None)
         if kind == _records.WRITABLE:
             peer = self._peers.get(record.subject)

@@ -27,8 +27,6 @@ CHUNK = 64 << 10
 #: From so many unsent bytes on `write` returns false; more than the second number are refused.
 HIGH_WATER = 64 << 10
 MOST_UNSENT = 16 << 20
-#: Seconds between the end of both directions and the end of the connection: the other side may still be reading.
-LINGER = 1.0
 
 Written = Union[bytes, bytearray, memoryview, str]
 T = TypeVar("T")
@@ -71,6 +69,8 @@ class Duplex(Emitter):
         self._draining = False
         #: The swarm is being destroyed by this side.
         self._leaving = False
+        #: Why something that was written here got no further, while what had come is still being read.
+        self._failure: PeerClosedError | None = None
         self._flowing = asyncio.Event()
         self._sinks: list[Any] = []
         self._ready = asyncio.Event()
@@ -151,14 +151,18 @@ class Duplex(Emitter):
         return not self._destroyed or self._ended
 
     def _hand_over(self, data: bytes) -> bool:
-        """Gives bytes to the stream. False: the other side wants nothing more, and it is over."""
+        """Gives bytes to the stream. False: the other side wants nothing more, or is gone."""
         assert self._stream is not None
         try:
             self._stream.write(data)
-        except (StreamStoppedError, PeerClosedError) as failure:
+        except PeerClosedError as failure:
+            self._failure = failure
+            self._peer_left()
+        except StreamStoppedError as failure:
             self._close(failure)
-            return False
-        return True
+        else:
+            return True
+        return False
 
     async def _tell_drain(self) -> None:
         try:
@@ -231,7 +235,9 @@ class Duplex(Emitter):
             return
         self._stream, early = stream, self._early
         self._early = []
-        if self._destroyed or (early and not self._hand_over(b"".join(early))):
+        if early and not self._destroyed:
+            self._hand_over(b"".join(early))
+        if self._destroyed:
             return
         if self._ended:
             stream.write_eof()
@@ -242,10 +248,10 @@ class Duplex(Emitter):
             await self._read(stream)
             await stream.wait_closed()
         except SetowireError as failure:
-            self._close(None if self._ended and self._end_read else failure)
+            self._close(self._failure if self._ended and self._end_read else failure)
         else:
-            asyncio.get_running_loop().call_later(LINGER, self.peer.close)
-            self._close(None)
+            self.peer.close()
+            self._close(self._failure)
 
     async def _read(self, stream: Stream) -> None:
         while data := await stream.read(CHUNK):
@@ -288,9 +294,10 @@ class Duplex(Emitter):
         return closed
 
     def _peer_left(self) -> None:
-        if self._stream is None or not self._flowing.is_set():
+        reads = self._flowing.is_set() or self._sinks or self._listeners.get("data")
+        if self._stream is not None and not reads:
             self._close(PeerClosedError(CLOSED, self.peer.reason or "the peer has left"))
-        # Else reading finds out, after what came before.
+        # Else who takes the stream, or reads it, finds out, after what came before.
 
     def _close(self, failure: Exception | None) -> None:
         if self._destroyed:

@@ -105,6 +105,10 @@ class StreamBase:
     def _on_writable(self) -> None:
         """A write that was not taken in full may be taken now, or fails because the peer stopped reading."""
 
+    @abstractmethod
+    def _on_peer_gone(self) -> None:
+        """The peer has left. What had come of it can be read still, and the last event comes when that was done."""
+
     def _on_closed(self, code: int) -> None:
         """The last event of this stream. A code: the peer went first."""
         if code:
@@ -123,6 +127,11 @@ class StreamBase:
     def _reading(self) -> bool:
         """The end of the peer's direction has not been read."""
         return self._unreadable is None and not self._ended
+
+    @property
+    def _forsaken(self) -> bool:
+        """The peer has left, and it is for the reader alone to end the stream."""
+        return not self._over and self._reading and not self.peer.connected
 
     def _give_up_sending(self) -> None:
         """What waits here to be written will not be."""

@@ -150,11 +150,11 @@ class Stream(StreamBase, io.RawIOBase):
     def wait_closed(self, timeout: float | None = None) -> None:
         """Waits until both directions are over: the peer has all that was written, and its end was read or not wanted.
 
-        Raises `PeerClosedError` when the peer left before that.
+        Raises `PeerClosedError` when the peer left before that; what had come of it can be read still.
         """
         deadline = None if timeout is None else time.monotonic() + seconds(timeout)
-        self._await(lambda: self._over, deadline, "the peer has not acknowledged everything")
-        if self._lost:
+        self._await(lambda: self._over or self._forsaken, deadline, "the peer has not acknowledged everything")
+        if self._lost or self._forsaken:
             raise PeerClosedError(CLOSED, "the peer left before the stream was closed")
 
     def __enter__(self) -> Self:
@@ -177,6 +177,7 @@ class Stream(StreamBase, io.RawIOBase):
         self._changes += 1
 
     _on_writable = _on_readable
+    _on_peer_gone = _on_readable
 
     def _on_closed(self, code: int) -> None:
         super()._on_closed(code)

@@ -391,15 +391,59 @@ async def test_a_peer_that_leaves_ends_everything() -> None:
             with pytest.raises(setowire.PeerClosedError):
                 await task
         assert await streams is None
+        assert await ours.read(100) == b" words"
         with pytest.raises(setowire.PeerClosedError):
-            while await ours.read(100):
-                pass
+            await ours.read(100)
         with pytest.raises(setowire.PeerClosedError):
             ours.write(b"x")
         with pytest.raises(setowire.PeerClosedError):
             await there.open_stream()
         with pytest.raises((setowire.ClosedError, setowire.PeerClosedError)):
             await theirs.read(1)
+
+
+@asyncio_test
+async def test_what_had_come_is_read_after_the_peer_left() -> None:
+    data = os.urandom(300_000)
+    async with setowire.Swarm(quiet()) as one:
+        other = setowire.Swarm(quiet())
+        met, left = Next(other, "connection"), Next(one, "disconnect")
+        there = await one.connect(f"127.0.0.1:{other.port}")
+        ours, theirs = await pair(there, await met())
+        for stream in (theirs, await theirs.peer.open_stream()):
+            await send_all(stream, data)
+        ours.write(b"something")
+        # At once: it waits until all of that is here.
+        await other.destroy()
+        await left()
+        assert not there.connected
+        with pytest.raises(setowire.PeerClosedError):
+            ours.write(b"x")
+        with pytest.raises(setowire.PeerClosedError):
+            await ours.wait_closed()  # while nobody reads
+        # One that nobody had accepted before, too.
+        late = await one.accept_stream()
+        assert late.peer is there
+        for stream in (ours, late):
+            assert await stream.read() == data and stream.at_eof()
+            with pytest.raises(setowire.PeerClosedError):
+                await stream.wait_closed()
+
+
+@asyncio_test
+async def test_who_has_said_and_read_everything_may_leave_first() -> None:
+    for _ in range(10):
+        one, other = setowire.Swarm(quiet()), setowire.Swarm(quiet())
+        met = Next(other, "connection")
+        ours, theirs = await pair(await one.connect(f"127.0.0.1:{other.port}"), await met())
+        await send_all(ours, b"question")
+        assert await theirs.read() == b"question"
+        await send_all(theirs, b"answer")
+        await theirs.wait_closed()
+        await other.destroy()
+        assert await ours.read() == b"answer"
+        await ours.wait_closed()
+        await one.destroy()
 
 
 @asyncio_test

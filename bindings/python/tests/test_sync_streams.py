@@ -262,6 +262,25 @@ def test_a_swarm_or_peer_that_goes_ends_the_waiting() -> None:
     theirs.close()
 
 
+def test_what_had_come_is_read_after_the_peer_left() -> None:
+    data = os.urandom(300_000)
+    with sync.Swarm(quiet()) as one:
+        other = sync.Swarm(quiet())
+        there = one.connect(f"127.0.0.1:{other.port}")
+        ours, theirs = pair(there, other)
+        theirs.write(data)
+        theirs.write_eof()
+        # At once: it waits until all of that is here.
+        other.destroy()
+        next_of(one, events.Disconnection)
+        with pytest.raises(setowire.PeerClosedError):
+            ours.wait_closed(DEADLINE)  # while nobody reads
+        assert ours.readall() == data
+        with pytest.raises(setowire.PeerClosedError):
+            ours.wait_closed(DEADLINE)  # our direction is lost
+        ours.close()
+
+
 def test_a_forgotten_stream_is_given_up_with_a_warning() -> None:
     with connected() as (there, other):
         forgotten, theirs = pair(there, other)
