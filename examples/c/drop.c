@@ -28,7 +28,7 @@ struct drop {
     FILE *file;
     bool sending;
     uint64_t topic;
-    uint64_t peer, stream; /* 0: none yet */
+    uint64_t stream; /* 0: none yet */
     uint8_t piece[PIECE];
     size_t held, gone; /* bytes of `piece`, and how many of them were written */
     unsigned long long total;
@@ -106,7 +106,7 @@ static int keep(struct drop *drop) {
         setowire_stream_finish(drop->swarm, drop->stream) < 0) {
         return failed("received, but the other side is gone");
     }
-    return -1; /* the other side goes when it has read the answer */
+    return -1; /* STREAM_CLOSED tells when the other side has it */
 }
 
 /* Reads until nothing is there: the file, or the answer. */
@@ -138,28 +138,25 @@ static int on_event(struct drop *drop, const setowire_event *event) {
     uint16_t kind = setowire_event_kind(event);
     if (kind == SETOWIRE_EVENT_CONNECTION || kind == SETOWIRE_EVENT_UPDATE) {
         if (!drop->sending || drop->stream != 0 || !is_member(drop, peer)) return -1;
-        drop->peer = peer;
         if (setowire_stream_open(drop->swarm, peer, &drop->stream) < 0) return failed("no stream");
         return send_pieces(drop);
     }
     if (kind == SETOWIRE_EVENT_STREAM && stream != drop->stream) {
         if (!drop->sending && drop->stream == 0 && is_member(drop, peer)) {
             drop->stream = stream;
-            drop->peer = peer;
         } else {
             setowire_stream_reset(drop->swarm, stream, BUSY);
             setowire_stream_stop(drop->swarm, stream, BUSY);
         }
         return -1;
     }
-    if (kind == SETOWIRE_EVENT_DISCONNECTION && peer == drop->peer && drop->kept) return say(0, "%llu bytes", drop->total);
     if (stream == 0 || stream != drop->stream) return -1;
     if (kind == SETOWIRE_EVENT_STREAM_WRITABLE && drop->sending) return send_pieces(drop);
     if (kind == SETOWIRE_EVENT_STREAM_READABLE) return receive_pieces(drop);
     if (kind != SETOWIRE_EVENT_STREAM_CLOSED) return -1;
     if (!drop->kept) return say(1, "the other side left after %llu bytes", drop->total);
-    /* Who reads last leaves first: what it has not read when we go is lost to it. */
-    return drop->sending ? say(0, "%llu bytes", drop->total) : -1;
+    /* Either may leave first: what has come can be read then, too. */
+    return say(0, "%llu bytes", drop->total);
 }
 
 static int run(struct drop *drop) {
