@@ -215,7 +215,8 @@ fn beacons_of_many_addresses_leave_room_for_the_applications_dials() {
         beacon(&mut world, liar, keys.id(), 2_000 + n as u16);
     }
     world.run_for(MS * 10);
-    assert_eq!(world.ours(US).node.stats().dials, limits::MAX_PEERS as u64);
+    let places = limits::MAX_PEERS - limits::MAX_PEERS / limits::PLACES_KEPT;
+    assert_eq!(world.ours(US).node.stats().dials, places as u64);
     world.dial(US, wanted);
     world.expect("connected all the same", S, |w| w.sees(US, wanted));
 }
