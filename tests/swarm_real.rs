@@ -58,14 +58,12 @@ impl Seat {
         let peer = PeerId(record.subject);
         match record.kind {
             kind::CONNECTION => {
-                let info: serde_json::Value = serde_json::from_slice(&record.data).expect("JSON");
-                let hex = info["key"].as_str().expect("a modern peer").as_bytes();
-                let digit = |at: usize| (hex[at] as char).to_digit(16).expect("hexadecimal") as u8;
-                let mut key = [0; 32];
-                key.iter_mut().enumerate().for_each(|(at, byte)| *byte = digit(2 * at) << 4 | digit(2 * at + 1));
+                let key = key_of(record);
                 self.met.push(key);
                 assert!(self.open.insert(peer, key).is_none(), "a second connection of one id");
             }
+            // On a machine with too much to do the old wire comes first, and is left a moment later.
+            kind::UPDATE => drop(self.open.insert(peer, key_of(record))),
             kind::DISCONNECTION => {
                 let told = String::from_utf8_lossy(&record.data);
                 assert!(self.open.remove(&peer).is_some(), "an end without a beginning: {told}");
@@ -78,6 +76,16 @@ impl Seat {
     fn connected(&self) -> BTreeSet<[u8; 32]> {
         self.open.values().copied().collect()
     }
+}
+
+/// The key of a peer; zeros while it is known by the old wire alone.
+fn key_of(record: &Record) -> [u8; 32] {
+    let info: serde_json::Value = serde_json::from_slice(&record.data).expect("JSON");
+    let hex = info["key"].as_str().unwrap_or_default().as_bytes();
+    let digit = |c: u8| (c as char).to_digit(16).expect("hexadecimal") as u8;
+    let mut key = [0; 32];
+    key.iter_mut().zip(hex.chunks_exact(2)).for_each(|(byte, pair)| *byte = digit(pair[0]) << 4 | digit(pair[1]));
+    key
 }
 
 /// Reads all seats until it is so.
