@@ -4,24 +4,28 @@
 //! who decides whether a session that could begin may begin (`admit`). Nothing of the
 //! application is read before that. A link ends once: the owner gets the reason, QUIC stays
 //! until the close is through.
+//! `life` notices what is heard of the peer and keeps the connection alive.
 //! Inputs: QUIC events, time, calls of the application. Outputs: `Progress`, datagrams.
+
+mod life;
 
 use super::close::{Close, Lost, Reason};
 use super::congestion;
 use super::endpoint::Endpoint;
 use super::exchange::{Bindings, Exchange, Lent, Told};
 use super::flow::{Flow, Shared};
-use crate::config::limits::{KEEP_ALIVE_SECONDS, QUIC_SEARCH_DELAY, QUIC_SETUP_TIMEOUT};
+use crate::config::limits::QUIC_SETUP_TIMEOUT;
 use crate::crypto::path::PathKeys;
 use crate::crypto::tls::{self, Export, Suite};
 use crate::crypto::topic::Role;
 use crate::node::api::{Family, PeerId, PeerInfo, Session, Source};
 use crate::path::session::Paths;
 use crate::timers::earlier;
-use quinn_proto::{Connection, ConnectionEvent, ConnectionHandle, ConnectionStats};
+use life::Heard;
+use quinn_proto::{Connection, ConnectionEvent, ConnectionHandle};
 use quinn_proto::{Dir, Event, ReadError, Side, StreamId, WriteError};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The type of the control stream.
 const CONTROL_STREAM: u8 = 0;
@@ -103,18 +107,6 @@ pub struct Link {
     left: bool,
 }
 
-/// What is noticed of a connection's life, from QUIC's own counters.
-struct Heard {
-    /// Frames in authentic packets, those that acknowledge, and those of either side that carry data.
-    received: u64,
-    acks: u64,
-    data: u64,
-    /// Frames of ours that the peer has to acknowledge.
-    asked: u64,
-    at: Instant,
-    keep_alives: usize,
-}
-
 impl Link {
     pub fn new(handle: ConnectionHandle, conn: Connection, label: SocketAddr, source: Source, now: Instant) -> Link {
         let role = match conn.side() {
@@ -145,7 +137,7 @@ impl Link {
             control_begun: false,
             control_pause: None,
             life_by: None,
-            heard: Heard { received: 0, acks: 0, data: 0, asked: 0, at: now, keep_alives: 0 },
+            heard: Heard::new(now),
             spared: false,
             left: false,
         }
@@ -215,12 +207,6 @@ impl Link {
     pub fn is_greeting(&self, key: &[u8; 32]) -> bool {
         let begun = self.exchange.as_ref().is_some_and(Exchange::has_begun);
         self.role == Role::Dialler && self.is_pending() && self.key == Some(*key) && begun
-    }
-
-    /// Another connection with this peer was refused for this one: it has to show life by then.
-    pub fn prove_life(&mut self, until: Instant) {
-        self.life_by.get_or_insert(until);
-        self.conn.ping();
     }
 
     /// Reads and writes what flows, if the session is open.
@@ -565,77 +551,4 @@ impl Link {
             _ => Ok(()),
         }
     }
-
-    /// Notices what was heard and asked since the last time, for the choice of the path and the keep-alive.
-    fn listen(&mut self, now: Instant) {
-        let (stats, rtt) = (self.conn.stats(), self.conn.rtt());
-        let rx = &stats.frame_rx;
-        let received = rx.acks + rx.stream + rx.datagram + rx.ping + rx.crypto + rx.max_data;
-        let data = rx.stream + rx.datagram + stats.frame_tx.stream + stats.frame_tx.datagram;
-        if std::mem::replace(&mut self.heard.received, received) != received {
-            self.heard.at = now;
-            self.life_by = None;
-            let acknowledged = std::mem::replace(&mut self.heard.acks, rx.acks) != rx.acks;
-            if let Some(paths) = &mut self.paths {
-                paths.progress(rtt, acknowledged, now);
-            }
-        }
-        if std::mem::replace(&mut self.heard.data, data) != data {
-            self.heard.keep_alives = 0;
-        }
-        if self.stage == Stage::Open && self.keep_alive_at() <= now {
-            self.conn.ping();
-            self.heard.at = now;
-            self.heard.keep_alives += 1;
-        }
-    }
-
-    /// These datagrams leave. Those that the peer has to acknowledge give its silence a meaning.
-    pub fn sent(&mut self, now: Instant, bytes: &[u8], segment: Option<usize>) {
-        self.bytes_sent = self.bytes_sent.saturating_add(bytes.len() as u64);
-        let asked = asked(&self.conn.stats());
-        if std::mem::replace(&mut self.heard.asked, asked) != asked
-            && let Some(paths) = &mut self.paths
-            && let Some(last) = bytes.chunks(segment.unwrap_or(bytes.len()).max(1)).next_back()
-        {
-            paths.sending(last, now);
-        }
-    }
-
-    /// Whether what QUIC just gave is a probe for larger packets that should not leave. QUIC begins to look for them the moment
-    /// the handshake is done, and cannot be told to wait: to it the first probe is lost, so it tries again later.
-    pub fn spares_probe(&mut self, now: Instant) -> bool {
-        let young = match self.stage {
-            Stage::Setup(_) | Stage::Waiting(_) => true,
-            Stage::Open => self.opened.is_some_and(|opened| now < opened + QUIC_SEARCH_DELAY),
-            Stage::Closing(_) | Stage::Ended => false,
-        };
-        if self.spared || !young {
-            return false;
-        }
-        let stats = self.conn.stats();
-        self.spared = stats.path.sent_plpmtud_probes > 0;
-        if self.spared {
-            // Nobody is asked for anything.
-            self.heard.asked = asked(&stats);
-        }
-        self.spared
-    }
-
-    /// The dialler asks first; the acceptor only if it does not.
-    fn keep_alive_at(&self) -> Instant {
-        let last = KEEP_ALIVE_SECONDS.len() - 1;
-        let seconds = KEEP_ALIVE_SECONDS.get(self.heard.keep_alives.min(last)).copied().unwrap_or(25);
-        let patience = match self.role {
-            Role::Dialler => Duration::ZERO,
-            Role::Acceptor => Duration::from_secs(3),
-        };
-        self.heard.at + Duration::from_secs(seconds) + patience
-    }
-}
-
-/// Frames of ours that the peer has to acknowledge.
-fn asked(stats: &ConnectionStats) -> u64 {
-    let tx = &stats.frame_tx;
-    tx.stream + tx.datagram + tx.ping + tx.crypto
 }
