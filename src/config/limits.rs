@@ -549,6 +549,9 @@ pub const KNOWN_MAX: usize = 16_384;
 pub const KNOWN_PER_IP: usize = 256;
 /// Bans in force. Those made by the firewall's answers give way to new ones.
 pub const BANS_MAX: usize = 16_384;
+/// Addresses at which banned peers of our own kind were met, and from which nobody may speak the old wire meanwhile: one
+/// for each ban.
+pub const BANNED_ADDRS: usize = BANS_MAX;
 /// Questions to the application at one time; who comes beyond is turned away.
 pub const QUESTIONS_MAX: usize = 1_024;
 /// Of these, about peers that dial us, and about peers that were found: anybody can invent either, so neither takes all.

@@ -101,7 +101,9 @@ pub unsafe extern "C" fn setowire_swarm_leave_peer(swarm: *mut setowire_swarm, k
     })
 }
 
-/// Bans a peer: it is neither dialled nor let in.
+/// Bans a peer: it is neither dialled nor let in. The ban of a key holds for the peer's legacy id too, once the two are
+/// proven to be one (docs/threat-model.md); a connection that is ended by the ban or after it waits for that proof, for at
+/// most half a second.
 ///
 /// @param swarm        The swarm; not NULL.
 /// @param key          As for setowire_swarm_join_peer(). It need not be known.

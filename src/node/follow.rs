@@ -46,6 +46,7 @@ impl Node {
                     roster!(self, now, |roster, lent| roster.ask_incoming(lent, whom, addr));
                 }
                 SessionEvent::Agreed { index, legacy } => self.agreed(now, index, legacy),
+                SessionEvent::Haunted { addr } => self.haunted(now, addr),
                 SessionEvent::Legacy { peer, id } => self.linked(now, peer, id),
                 SessionEvent::Shared { peer } => self.updated(now, peer),
                 SessionEvent::Received { peer, data } => {

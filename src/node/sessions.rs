@@ -206,18 +206,27 @@ impl Node {
         self.session.events.push_back(SessionEvent::Updated { peer });
     }
 
+    /// A banned peer of our own kind was at this address: so it is the one that speaks the old wire from there.
+    pub(super) fn haunted(&mut self, now: Now, addr: SocketAddr) {
+        if let Some(peer) = self.v12.by_addr(&addr).filter(|peer| !self.quic.holds(*peer)) {
+            // The old one is listed: it was found just now.
+            let _ = self.with_v12(now, |v12, env| v12.close(env, peer));
+        }
+    }
+
     /// Whether a modern peer shares a topic with us that needs no secret.
     pub(super) fn shares_public(&self, peer: PeerId) -> bool {
         let is_public = |no| self.topics.name(no).is_some_and(|name| !name.is_private());
         self.quic.shared(peer).is_some_and(|shared| shared.iter().copied().any(is_public))
     }
 
-    /// A v12 peer may be of our own kind: one of the two asks, the other if that one does not.
+    /// A v12 peer may be of our own kind: one of the two asks, the other if that one does not. It may be one that is banned,
+    /// too: then we ask at once.
     pub(super) fn plan_upgrade(&mut self, now: Now, info: &PeerInfo) {
         if info.session == Session::V12
             && let Some(id) = &info.legacy_id
         {
-            let first = self.identity.v12().wire_id() > wire_id(id);
+            let first = self.identity.v12().wire_id() > wire_id(id) || self.roster.door.bans_keys();
             let wait = if first { std::time::Duration::ZERO } else { UPGRADE_WAIT };
             self.upgrades.set(info.id, Some(now.mono + wait));
         }

@@ -117,6 +117,10 @@ pub enum SessionEvent {
         index: usize,
         legacy: Option<LegacyId>,
     },
+    /// A modern peer that is banned was at this address.
+    Haunted {
+        addr: SocketAddr,
+    },
     /// A modern peer proved to hold this legacy id.
     Legacy {
         peer: PeerId,

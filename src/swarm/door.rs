@@ -4,11 +4,12 @@
 //! of who dials us, waits. "No" bans; no answer in time turns away without a ban. Sessions ask at `enter` before
 //! they tell a stranger anything, the roster before it dials. Everything kept here is bounded.
 
-use crate::config::limits::{BANS_MAX, QUESTIONS_MAX, QUESTIONS_OF_A_KIND, VERDICTS_KEPT};
+use crate::config::limits::{BANNED_ADDRS, BANS_MAX, QUESTIONS_MAX, QUESTIONS_OF_A_KIND, VERDICTS_KEPT};
 use crate::config::swarm::{Preset, SwarmOptions};
 use crate::node::api::Whom;
 use crate::timers::earlier;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What a session is told about who is at the door.
@@ -80,6 +81,9 @@ pub struct Door {
     bans: BTreeMap<Whom, Ban>,
     /// When bans end, of those that do.
     ends: BTreeSet<(Instant, Whom)>,
+    /// Where banned peers of our own kind were met, by key, and in which order.
+    haunts: BTreeMap<SocketAddr, ([u8; 32], u64)>,
+    last_haunt: u64,
     /// Answers that were given, for as long as a handshake may take: none means that nobody answered.
     verdicts: BTreeMap<Whom, (Option<bool>, Instant)>,
     questions: BTreeMap<u64, Question>,
@@ -106,6 +110,8 @@ impl Door {
             clear_wait: options.handshake_clear_wait,
             bans: BTreeMap::new(),
             ends: BTreeSet::new(),
+            haunts: BTreeMap::new(),
+            last_haunt: 0,
             verdicts: BTreeMap::new(),
             questions: BTreeMap::new(),
             incoming: 0,
@@ -168,6 +174,32 @@ impl Door {
 
     pub fn is_banned(&self, whom: &Whom, now: Instant) -> bool {
         self.bans.get(whom).is_some_and(|ban| ban.until.is_none_or(|until| until > now))
+    }
+
+    /// Somebody of our own kind is banned.
+    pub fn bans_keys(&self) -> bool {
+        // They are behind the others.
+        matches!(self.bans.last_key_value(), Some((Whom::Key(_), _)))
+    }
+
+    /// The holder of this key was at this address just now. True: it is banned, and comes from there under no other name.
+    pub fn was_at(&mut self, addr: SocketAddr, key: [u8; 32], now: Instant) -> bool {
+        self.haunts.remove(&addr);
+        if !self.is_banned(&Whom::Key(key), now) {
+            return false;
+        }
+        if self.haunts.len() >= BANNED_ADDRS {
+            let oldest = self.haunts.iter().min_by_key(|(_, (_, order))| *order).map(|(addr, _)| *addr);
+            oldest.and_then(|addr| self.haunts.remove(&addr));
+        }
+        self.last_haunt = self.last_haunt.saturating_add(1);
+        self.haunts.insert(addr, (key, self.last_haunt));
+        true
+    }
+
+    /// Whoever speaks the old wire from this address may be a peer of our own kind that is banned.
+    pub fn is_haunted(&self, addr: &SocketAddr, now: Instant) -> bool {
+        self.haunts.get(addr).is_some_and(|(key, _)| self.is_banned(&Whom::Key(*key), now))
     }
 
     /// False: as many are banned as may be, and by the application itself.
@@ -301,5 +333,45 @@ impl Door {
 
     pub fn questions(&self) -> usize {
         self.questions.len()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
+mod tests {
+    use super::*;
+
+    fn addr(n: u32) -> SocketAddr {
+        SocketAddr::new(n.to_be_bytes().into(), 5)
+    }
+
+    #[test]
+    fn where_a_banned_peer_was_nobody_speaks_the_old_wire_while_the_ban_lasts() {
+        let (mut door, now) = (Door::new(&SwarmOptions::default()), Instant::now());
+        let (bad, good) = ([1; 32], [2; 32]);
+        assert!(!door.was_at(addr(1), bad, now) && !door.is_haunted(&addr(1), now));
+        assert!(!door.bans_keys());
+        let until = now + Duration::from_secs(5);
+        door.ban(Whom::Key(bad), Some(until), false);
+        door.ban(Whom::Legacy([9; 8]), None, false);
+        assert!(door.bans_keys());
+        assert!(door.was_at(addr(1), bad, now) && door.was_at(addr(2), bad, now));
+        assert!(door.is_haunted(&addr(1), now) && !door.is_haunted(&addr(3), now));
+        assert!(!door.was_at(addr(1), good, now), "another program is there now");
+        assert!(!door.is_haunted(&addr(1), now) && door.is_haunted(&addr(2), now));
+        assert!(!door.is_haunted(&addr(2), until));
+        door.unban(&Whom::Key(bad));
+        assert!(!door.is_haunted(&addr(2), now) && !door.bans_keys());
+    }
+
+    #[test]
+    fn the_place_that_was_seen_first_makes_room() {
+        let (mut door, now) = (Door::new(&SwarmOptions::default()), Instant::now());
+        door.ban(Whom::Key([1; 32]), None, false);
+        for n in 0..=BANNED_ADDRS as u32 {
+            door.was_at(addr(n), [1; 32], now);
+        }
+        assert_eq!(door.haunts.len(), BANNED_ADDRS);
+        assert!(!door.is_haunted(&addr(0), now) && door.is_haunted(&addr(1), now));
     }
 }

@@ -18,6 +18,7 @@ mod ours;
 mod pair;
 mod rng;
 mod test_attack;
+mod test_bans;
 mod test_bed;
 mod test_bridge;
 mod test_discovery;

@@ -10,7 +10,7 @@ use super::exchange::Lent;
 use super::flow::Shared;
 use super::link::Link;
 use super::{Quic, Role, lend};
-use crate::config::limits::{MIRRORS, QUIC_RIVAL_PATIENCE, SELF_MET_LIFE};
+use crate::config::limits::{CLOSE_DEADLINE, MIRRORS, QUIC_RIVAL_PATIENCE, SELF_MET_LIFE};
 use crate::crypto::identity::wire_id;
 use crate::error::Code;
 use crate::node::api::{OpId, PeerId, Whom};
@@ -101,10 +101,25 @@ impl Quic {
 
     /// Ends an open session for a reason of our application's.
     pub fn end(&mut self, env: &mut Env<'_>, peer: PeerId, reason: &str) {
-        if let Ok(index) = self.index_of(peer) {
-            self.link(index).into_iter().for_each(Link::leave);
-            self.end_link(env, index, Reason::new(Close::Closed, reason));
+        let Ok(index) = self.index_of(peer) else { return };
+        let (reason, banned) = (Reason::new(Close::Closed, reason), self.is_banned(env, index));
+        match self.link(index) {
+            Some(link) if banned => {
+                link.bar(env.now.mono + CLOSE_DEADLINE, reason);
+                self.mark(index);
+            }
+            Some(link) => {
+                link.leave();
+                self.end_link(env, index, reason);
+            }
+            None => {}
         }
+    }
+
+    /// The peer of this connection is banned under its key.
+    pub(super) fn is_banned(&self, env: &Env<'_>, index: usize) -> bool {
+        let key = self.links.get(index).and_then(Option::as_deref).and_then(|link| link.key);
+        key.is_some_and(|key| env.door.is_banned(&Whom::Key(key), env.now.mono))
     }
 
     /// Every session has to show that it lives.
@@ -249,6 +264,7 @@ impl Quic {
         let own_key = self.own_key;
         let Some(link) = self.links.get_mut(index).and_then(Option::as_deref_mut) else { return };
         let (label, key) = (link.label, link.key);
+        let places = [label, link.destination()];
         let info = link.info();
         let (peer, dial) = (link.peer.take(), link.dial.take());
         // Nobody is brought back to whom nothing leads any more.
@@ -303,6 +319,11 @@ impl Quic {
             // What these dials gave way to came to nothing.
             let Lost { code, reason, .. } = lost;
             env.out.events.push_back(SessionEvent::DialDone { ops, result: Err((code, reason)) });
+        }
+        for addr in places {
+            if key.is_some_and(|key| env.door.was_at(addr, key, env.now.mono)) {
+                env.out.events.push_back(SessionEvent::Haunted { addr });
+            }
         }
         self.parked.park(std::mem::replace(&mut env.out.events, before).into_iter());
         self.parked.release(&mut self.room, &mut env.out.events);

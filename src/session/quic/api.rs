@@ -218,8 +218,9 @@ impl Quic {
     /// Ends a connection from our side: what waits leaves first, within `CLOSE_DEADLINE`.
     pub fn close(&mut self, env: &mut Env<'_>, peer: PeerId) -> Result<()> {
         let index = self.index_of(peer)?;
+        let banned = self.is_banned(env, index);
         let link = self.link(index).ok_or_else(|| not_connected(peer))?;
-        link.close_gracefully(env.now.mono + CLOSE_DEADLINE);
+        link.close_gracefully(env.now.mono + CLOSE_DEADLINE, banned);
         self.mark(index);
         self.work(env);
         Ok(())

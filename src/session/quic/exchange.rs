@@ -256,6 +256,11 @@ impl Exchange {
         self.legacy_proven
     }
 
+    /// Our v12 key was named, so the peer may be about to prove that it holds its own.
+    pub fn expects_legacy(&self) -> bool {
+        self.legacy_sent && self.legacy_proven.is_none()
+    }
+
     /// HELLO was said.
     pub fn has_begun(&self) -> bool {
         self.begun

@@ -105,6 +105,10 @@ pub struct Link {
     spared: bool,
     /// Our application ended it: what is unread goes with it.
     left: bool,
+    /// The peer is banned: it closes when its legacy id is proven, so that the ban holds for that too.
+    banned: bool,
+    /// Nothing of the peer is heard any more, and this will be the reason of the end.
+    barred: Option<Reason>,
 }
 
 impl Link {
@@ -140,6 +144,8 @@ impl Link {
             heard: Heard::new(now),
             spared: false,
             left: false,
+            banned: false,
+            barred: None,
         }
     }
 
@@ -211,7 +217,7 @@ impl Link {
 
     /// Reads and writes what flows, if the session is open.
     pub fn run_flow(&mut self, now: Instant, index: usize, shared: &mut Shared<'_>, out: &mut Vec<Progress>) {
-        let open = self.is_open();
+        let open = self.is_open() && self.barred.is_none();
         let (Some(flow), Some(peer), true) = (&mut self.flow, self.peer, open) else { return };
         let result = flow.work(&mut self.conn, now, index, peer, shared);
         // What a graceful end waits for may just have come.
@@ -228,7 +234,9 @@ impl Link {
     /// It is over: what had arrived is read still; the rest is given up. Returns the tags of messages that may not have arrived.
     pub fn end_flow(&mut self, now: Instant, index: usize, peer: PeerId, shared: &mut Shared<'_>) -> Vec<u64> {
         let Some(mut flow) = self.flow.take() else { return Vec::new() };
-        flow.last_words(&mut self.conn, now, index, peer, shared);
+        if self.barred.is_none() {
+            flow.last_words(&mut self.conn, now, index, peer, shared);
+        }
         flow.give_up(&mut self.conn, peer, !self.left, shared)
     }
 
@@ -290,15 +298,22 @@ impl Link {
         })
     }
 
-    /// What waits is sent, at the latest until `until`; then it closes.
-    pub fn close_gracefully(&mut self, until: Instant) {
+    /// What waits is sent, at the latest until `until`; then it closes. `banned`: not before the peer's legacy id is proven.
+    pub fn close_gracefully(&mut self, until: Instant, banned: bool) {
         self.leave();
+        self.banned |= banned;
         if self.stage == Stage::Open {
             if let Some(flow) = &mut self.flow {
                 flow.finish();
             }
             self.stage = Stage::Closing(until);
         }
+    }
+
+    /// The peer is banned: nothing is said or heard any more. Closes when its legacy id is proven, at the latest at `until`.
+    pub fn bar(&mut self, until: Instant, reason: Reason) {
+        self.close_gracefully(until, true);
+        self.barred = Some(reason);
     }
 
     /// Closes now. The owner has told, or is about to tell, whom it concerns.
@@ -545,10 +560,17 @@ impl Link {
             Stage::Setup(until) | Stage::Waiting(until) if until <= now => {
                 Err(Reason::new(Close::TimedOut, "the first exchange did not finish in time"))
             }
-            Stage::Closing(until) if until <= now || self.is_idle() => {
-                Err(Reason::new(Close::Closed, "closed by this side"))
+            Stage::Closing(until) if until <= now || self.is_done() => {
+                let barred = self.barred.clone();
+                Err(barred.unwrap_or_else(|| Reason::new(Close::Closed, "closed by this side")))
             }
             _ => Ok(()),
         }
+    }
+
+    /// A graceful end waits for nothing any more.
+    fn is_done(&self) -> bool {
+        let linking = self.banned && self.exchange.as_ref().is_some_and(Exchange::expects_legacy);
+        !linking && (self.barred.is_some() || self.is_idle())
     }
 }

@@ -335,11 +335,12 @@ impl V12 {
         Some(id)
     }
 
-    /// Whether it is neither banned nor unknown to the firewall. Who is asked about is let in when he shows up again.
+    /// Whether it is neither banned nor unknown to the firewall, nor where a banned peer of our own kind was. Who is asked
+    /// about is let in when he shows up again.
     fn may_enter(&self, env: &mut Env<'_>, key: &PeerKey, from: SocketAddr, how: &How) -> bool {
         let id = key.wire_id();
         let whom = env.proven.key_of(&id, env.now.unix_us).map_or(Whom::Legacy(id), Whom::Key);
-        if env.door.is_banned(&Whom::Legacy(id), env.now.mono) {
+        if env.door.is_banned(&Whom::Legacy(id), env.now.mono) || env.door.is_haunted(&from, env.now.mono) {
             return false;
         }
         match env.door.enter(&whom, !how.client, env.now.mono) {

@@ -53,15 +53,16 @@ impl V12 {
         self.links.values().filter(|link| link.retired.is_none()).count()
     }
 
-    /// Whether a HELLO of this id is to be left alone: it belongs to a modern peer, or QUIC has begun at its address.
+    /// Whether a HELLO of this id is to be left alone: it belongs to a modern peer, or may be that of one that is banned, or
+    /// QUIC has begun at its address.
     pub(super) fn must_be_modern(&self, env: &mut Env<'_>, from: &SocketAddr, id: &WireId) -> bool {
         if self.by_id.contains_key(id) {
             return false;
         }
-        let proven = env.proven.key_of(id, env.now.unix_us).is_some();
-        if proven {
+        let modern = env.proven.key_of(id, env.now.unix_us).is_some() || env.door.is_haunted(from, env.now.mono);
+        if modern {
             env.dialer.insist(from, env.now.mono);
         }
-        proven || env.dialer.is_answered(from)
+        modern || env.dialer.is_answered(from)
     }
 }
