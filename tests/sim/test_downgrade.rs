@@ -5,8 +5,8 @@ use crate::link::Profile;
 use crate::network::{Place, is_modern};
 use crate::pair::{MS, S, connected, talk, two_of_ours};
 use crate::world::{TOPIC, World};
-use setowire::Config;
 use setowire::node::{Event, Modes, Session};
+use setowire::{Code, Config};
 
 /// He drops PROBEs: what two of ours begin with.
 fn is_probe(bytes: &[u8]) -> bool {
@@ -34,6 +34,36 @@ fn without_legacy_there_is_no_session_and_no_old_frame() {
     world.net.drops = None;
     connected(&mut world, S * 20);
     assert_eq!([0, 1].map(|node| session(&world, node)), [Some(Session::Quic); 2]);
+}
+
+#[test]
+fn nothing_goes_over_the_old_wire_when_the_modern_session_that_followed_is_over() {
+    let mut world = World::new(623, Profile::WIRE);
+    world.net.drops = Some(is_probe);
+    for n in 0..2 {
+        world.add_ours(Place::new(n).v4_only(), &Config::default());
+    }
+    connected(&mut world, S * 10);
+    world.net.drops = None;
+    world.expect("modern sessions", S * 60, |w| [0, 1].iter().all(|node| session(w, *node) == Some(Session::Quic)));
+    // The application reads nothing: of what came over the modern session, and of its end, it hears later.
+    world.call(0, |node, _| node.set_room(0));
+    world.write(1, 0, b"the last word").expect("room");
+    world.run_for(MS * 20);
+    world.close(1);
+    world.run_for(MS * 20);
+    let peer = world.ours(0).peer(&world.wire_id(1)).expect("not told yet").id;
+    let sent = world.call(0, |node, now| node.send(now, peer, &b"too late"[..], 7));
+    assert_eq!(sent.map_err(|error| error.code), Err(Code::NotFound));
+    assert_eq!(world.ours(0).node.buffered(peer).map_err(|error| error.code), Err(Code::NotFound));
+    assert!(world.ours(0).node.peer_info(peer).is_none());
+    world.call(0, |node, _| node.set_room(usize::MAX));
+    world.run_for(S);
+    let told =
+        |event: &&Event| matches!(event, Event::Message { .. } | Event::Disconnection { .. } | Event::OpDone { .. });
+    let events: Vec<_> = world.ours(0).events.iter().map(|(_, event)| event).filter(told).collect();
+    let [Event::Message { data, .. }, Event::Disconnection { .. }] = events[..] else { panic!("{events:?}") };
+    assert_eq!(data[..], b"the last word"[..]);
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl V12 {
     pub fn send(&mut self, env: &mut Env<'_>, peer: PeerId, data: Vec<u8>, tag: u64) -> Result<()> {
         let total: usize = self.links.values().map(|link| link.tx.buffered()).sum();
         let options = self.options;
-        let link = self.links.get_mut(&peer).ok_or_else(|| no_peer(peer))?;
+        let link = live(&mut self.links, peer)?;
         let len = data.len();
         let in_fragments = options.clear_fragments
             && link.family() == Family::JsOrPython
@@ -147,7 +147,7 @@ impl V12 {
 
     /// Ends a connection from our side.
     pub fn close(&mut self, env: &mut Env<'_>, peer: PeerId) -> Result<()> {
-        let link = self.links.get_mut(&peer).ok_or_else(|| no_peer(peer))?;
+        let link = live(&mut self.links, peer)?;
         if link.guess.is_settled() {
             link.send_goaway(env);
         } else {
@@ -192,11 +192,12 @@ impl V12 {
     }
 
     pub fn info(&self, peer: PeerId) -> Option<PeerInfo> {
-        self.links.get(&peer).map(Link::info)
+        self.links.get(&peer).filter(|link| link.retired.is_none()).map(Link::info)
     }
 
     pub fn buffered(&self, peer: PeerId) -> Result<usize> {
-        self.links.get(&peer).map(|link| link.tx.buffered()).ok_or_else(|| no_peer(peer))
+        let link = self.links.get(&peer).filter(|link| link.retired.is_none());
+        link.map(|link| link.tx.buffered()).ok_or_else(|| no_peer(peer))
     }
 
     /// Nothing of ours waits to be sent, and every peer can be told goodbye or is known not to bear it.
@@ -440,6 +441,12 @@ impl How {
             proof,
         }
     }
+}
+
+/// A link that the application may use. One from which a modern session took over is none, even when that session is
+/// over and the application has not been told yet.
+fn live(links: &mut BTreeMap<PeerId, Link>, peer: PeerId) -> Result<&mut Link> {
+    links.get_mut(&peer).filter(|link| link.retired.is_none()).ok_or_else(|| no_peer(peer))
 }
 
 fn no_peer(peer: PeerId) -> Error {
