@@ -162,7 +162,7 @@ impl Node {
         }
         self.check_open()?;
         // A modern peer passes on no message that is for it alone.
-        let content = (!self.quic.holds(peer) && self.may_come_back()).then(|| content_id(&data));
+        let content = (!self.quic.holds(peer)).then(|| content_id(&data));
         self.deliver_to(now, peer, data.into_owned().into(), tag)?;
         if let Some(content) = content {
             self.flood.sent(content, Some(peer), now.mono);

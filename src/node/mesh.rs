@@ -138,19 +138,16 @@ impl Node {
         if topics.iter().any(|topic| self.mesh.has_members(*topic)) {
             reached = self.mesh.gossip.publish(now, &self.identity, topics, data, false)?.reached;
         }
-        if public && self.may_come_back() {
-            self.flood.sent(content_id(data), None, now.mono);
-        }
-        for peer in old {
-            reached += usize::from(self.with_v12(now, |v12, env| v12.send(env, peer, data.to_vec(), 0)).is_ok());
+        let mut send = |peer| self.with_v12(now, |v12, env| v12.send(env, peer, data.to_vec(), 0)).is_ok();
+        let sent: Vec<PeerId> = old.into_iter().filter(|peer| send(*peer)).collect();
+        // It may come back by peers that we meet later, so it counts even if nobody else is connected now.
+        let only = sent.first().copied().filter(|_| reached == 0 && sent.len() == 1);
+        reached += sent.len();
+        if public && reached > 0 {
+            self.flood.sent(content_id(data), only, now.mono);
         }
         self.send_mesh(now);
         Ok(reached)
-    }
-
-    /// With one link alone nothing that we said can come back.
-    pub(super) fn may_come_back(&self) -> bool {
-        self.v12.count() + self.quic.count() > 1
     }
 
     /// A session began, or its topics changed.

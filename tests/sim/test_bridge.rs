@@ -6,6 +6,7 @@ use crate::models::{JS, PY_MAIN};
 use crate::network::{NodeId, Place};
 use crate::world::{TOPIC, World};
 use setowire::Config;
+use setowire::config::limits::BRIDGE_STEP;
 use setowire::node::{Broadcast, Event, Modes, Session};
 use std::time::Duration;
 
@@ -175,4 +176,35 @@ fn without_legacy_nothing_of_unknown_authors_is_delivered() {
     world.run_for(S * 4);
     assert_eq!((copies(&world, bridge, "who am I"), copies(&world, strict, "who am I")), (1, 0));
     assert_eq!((copies(&world, bridge, "signed"), copies(&world, old, "signed")), (1, 1));
+}
+
+#[test]
+fn a_broadcast_does_not_come_back_by_a_peer_that_its_author_met_afterwards() {
+    let mut world = World::new(745, Profile::WIRE);
+    let author = world.add_ours(Place::new(0), &Config::default());
+    let bridge = world.add_ours(Place::new(1).on(&[0, 1]), &Config::default());
+    let old = world.add_model(Place::new(2).on(&[1]), &PY_MAIN);
+    all_meet(&mut world, &[(author, bridge), (bridge, old)]);
+    assert_eq!(world.ours(author).peers.len(), 1);
+    world.broadcast(author, b"round and round");
+    world.dial(old, author);
+    world.expect("they meet before the bridge acts", BRIDGE_STEP / 2, |w| w.sees(old, author));
+    world.run_for(S * 4);
+    let came = [author, bridge, old].map(|node| copies(&world, node, "round and round"));
+    assert_eq!(came, [0, 1, 1]);
+}
+
+#[test]
+fn what_our_only_peer_says_is_its_own_even_if_we_said_the_same() {
+    let mut world = World::new(746, Profile::WIRE);
+    let ours = world.add_ours(Place::new(0), &Config::default());
+    let old = world.add_model(Place::new(1), &PY_MAIN);
+    all_meet(&mut world, &[(ours, old)]);
+    for count in 1..4 {
+        world.broadcast(ours, b"hello");
+        world.run_for(S);
+        world.broadcast(old, b"hello");
+        world.run_for(S);
+        assert_eq!(copies(&world, ours, "hello"), count);
+    }
 }
