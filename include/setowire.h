@@ -1164,7 +1164,8 @@ int32_t setowire_op_cancel(setowire_swarm *swarm,
  * @param data   The message. NULL only with `len` 0. Copied.
  * @param len    Its bytes, at most 1,048,576; peers of p2p-v12 take 65,474, those of the old Rust package 4,063.
  * @return The number of peers it was queued for, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_TOO_LARGE,
- *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ *         SETOWIRE_ERR_WOULD_BLOCK (more than 500 broadcasts or 4 MiB in a second), SETOWIRE_ERR_CLOSED,
+ *         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
 SETOWIRE_API
@@ -1386,7 +1387,8 @@ SETOWIRE_API int32_t setowire_topic_close(setowire_swarm *swarm, uint64_t topic_
  * @param data      The message. NULL only with `len` 0. Copied.
  * @param len       Its bytes, at most 1,048,576; with p2p-v12 peers alone 65,474.
  * @return The number of peers it went to, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (it is not joined),
- *         SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+ *         SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_WOULD_BLOCK (more than 500 of them or 4 MiB in a second),
+ *         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
  * @since 0.1.0
  */
 SETOWIRE_API

@@ -238,7 +238,8 @@ pub extern "C" fn setowire_op_cancel(swarm: *mut setowire_swarm, op: u64) -> i32
 /// @param data   The message. NULL only with `len` 0. Copied.
 /// @param len    Its bytes, at most 1,048,576; peers of p2p-v12 take 65,474, those of the old Rust package 4,063.
 /// @return The number of peers it was queued for, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_TOO_LARGE,
-///         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+///         SETOWIRE_ERR_WOULD_BLOCK (more than 500 broadcasts or 4 MiB in a second), SETOWIRE_ERR_CLOSED,
+///         SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setowire_swarm_broadcast(swarm: *mut setowire_swarm, data: *const u8, len: usize) -> i32 {

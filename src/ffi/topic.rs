@@ -115,7 +115,8 @@ pub extern "C" fn setowire_topic_close(swarm: *mut setowire_swarm, topic_id: u64
 /// @param data      The message. NULL only with `len` 0. Copied.
 /// @param len       Its bytes, at most 1,048,576; with p2p-v12 peers alone 65,474.
 /// @return The number of peers it went to, 0 and more, or SETOWIRE_ERR_INVALID, SETOWIRE_ERR_NOT_FOUND (it is not joined),
-///         SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
+///         SETOWIRE_ERR_TOO_LARGE, SETOWIRE_ERR_WOULD_BLOCK (more than 500 of them or 4 MiB in a second),
+///         SETOWIRE_ERR_CLOSED, SETOWIRE_ERR_FORKED, SETOWIRE_ERR_PANIC.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setowire_topic_broadcast(

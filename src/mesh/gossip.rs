@@ -5,6 +5,8 @@
 //! new (`Delivered`). A message goes at once over eager links and by its id over lazy ones. Who
 //! gets a message twice makes that link lazy (PRUNE); who learns of one that does not come
 //! asks for it and makes the link eager (WANT). So a tree forms and mends itself.
+//! A neighbour with whom no topic is shared gets messages from their author, under the name of no topic, and
+//! passes them on to nobody; because the id is the same, what it gets on a topic of its own as well is known.
 //!
 //! Invariants: a message is taken once per topic and delivered once; it goes only to links that
 //! share its topic, and to no link twice; nothing is kept or passed on before its signature was verified;
@@ -22,7 +24,7 @@ use crate::crypto::identity::Identity;
 use crate::error::{Code, Error, Result};
 use crate::node::api::{Now, PeerId};
 use crate::timers::earlier;
-use crate::wire::v13::mesh::{BRIDGED, MESSAGE_HEADER_BYTES, Message, MessageId, TopicTag};
+use crate::wire::v13::mesh::*;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -110,7 +112,7 @@ impl Gossip {
     pub fn new(now: Instant, key: [u8; 32]) -> Gossip {
         Gossip {
             key,
-            topics: BTreeMap::new(),
+            topics: BTreeMap::from([(NEIGHBOUR_TAG, NEIGHBOUR)]),
             links: BTreeMap::new(),
             departed: VecDeque::new(),
             seen: Seen::default(),
@@ -167,15 +169,18 @@ impl Gossip {
         }
     }
 
-    /// The topics shared with a peer are these now.
+    /// The topics shared with a peer are these now. With none it is a neighbour, to whom all is sent at once: nobody else
+    /// brings it.
     pub fn topics_changed(&mut self, now: Instant, peer: PeerId, shared: &[TopicTag]) {
+        let shared = if shared.is_empty() { &[NEIGHBOUR_TAG] } else { shared };
         let Some(link) = self.links.get_mut(&peer) else { return };
         let gone: Vec<TopicTag> = link.topics.keys().filter(|topic| !shared.contains(topic)).copied().collect();
         gone.into_iter().for_each(|topic| link.leave(topic));
         for topic in shared.iter().filter(|topic| self.topics.contains_key(*topic)) {
             let eager = self.links.values().filter(|link| link.topics.get(topic).is_some_and(|way| way.eager)).count();
             if let Some(link) = self.links.get_mut(&peer) {
-                let way = Way { eager: eager < MESH_EAGER, pruned: false, since: now };
+                let eager = eager < MESH_EAGER || *topic == NEIGHBOUR_TAG;
+                let way = Way { eager, pruned: false, since: now };
                 link.topics.entry(*topic).or_insert(way);
             }
         }
@@ -195,7 +200,8 @@ impl Gossip {
         }
     }
 
-    /// Signs a broadcast and sends it to the members of these topics. `bridged`: it came from v12.
+    /// Signs a broadcast and sends it to the members of these topics, `NEIGHBOUR_TAG` for those with none. `bridged`: it
+    /// came from v12.
     pub fn publish(
         &mut self,
         now: Now,
@@ -243,7 +249,7 @@ impl Gossip {
         let mut questions: BTreeMap<PeerId, Vec<MessageId>> = BTreeMap::new();
         for (peer, id, topic) in self.pulls.take_due(now) {
             // Who is asked sends at once from now on, and so do we.
-            if self.graft(peer, topic) {
+            if self.graft(peer, topic) || topic == NEIGHBOUR_TAG {
                 self.stats.pulled += 1;
                 questions.entry(peer).or_default().push(id);
             }

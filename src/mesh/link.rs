@@ -6,7 +6,7 @@
 
 use crate::bucket::Bucket;
 use crate::config::limits::*;
-use crate::wire::v13::mesh::{MessageId, TopicTag, encode_have, encode_prune, encode_want};
+use crate::wire::v13::mesh::{MessageId, NEIGHBOUR_TAG, TopicTag, encode_have, encode_prune, encode_want};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -132,10 +132,10 @@ impl Link {
         self.queued = self.queued.saturating_sub(frame.map_or(0, |frame| frame.len()));
     }
 
-    /// A topic is not shared any more.
+    /// A topic is not shared any more. What a neighbour was to get that shares one now is still for it.
     pub fn leave(&mut self, topic: TopicTag) {
         self.topics.remove(&topic);
-        self.digest.retain(|(of, _)| *of != topic);
+        self.digest.retain(|(of, _)| *of != topic || topic == NEIGHBOUR_TAG);
     }
 
     fn encode(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) {

@@ -8,7 +8,7 @@ use super::gossip::{Delivered, Gossip, Refused};
 use super::link::{Link, Way};
 use crate::config::limits::{MESH_FORGED, MESH_HOPS};
 use crate::node::api::PeerId;
-use crate::wire::v13::mesh::{BRIDGED, MESSAGE_HEADER_BYTES, Mesh, Message, MessageId, TopicTag};
+use crate::wire::v13::mesh::{BRIDGED, MESSAGE_HEADER_BYTES, Mesh, Message, MessageId, NEIGHBOUR_TAG, TopicTag};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -40,7 +40,12 @@ impl Gossip {
     fn message(&mut self, now: Instant, peer: PeerId, message: &Message<'_>) -> Result<Option<Delivered>, Refused> {
         let Message { topic, author, id, .. } = *message;
         let size = message.payload.len().saturating_add(MESSAGE_HEADER_BYTES);
-        let shared = self.links.get(&peer).is_some_and(|link| link.topics.contains_key(&topic));
+        let neighbour = topic == NEIGHBOUR_TAG;
+        let shared = self.links.get(&peer).is_some_and(|link| match neighbour {
+            // Whatever is shared: the other side may have seen that change later. Nobody passes such a message on.
+            true => link.key == author && message.hops == 0 && message.flags & BRIDGED == 0,
+            false => link.topics.contains_key(&topic),
+        });
         let name = self.topics.get(&topic).copied().filter(|_| shared);
         let known = shared && self.seen.contains(&id, &topic);
         let plausible = message.hops < MESH_HOPS && author != self.key && self.seen.is_fresh(&author, message.time);
@@ -72,7 +77,7 @@ impl Gossip {
             self.graft(peer, topic);
         }
         let hops = message.hops.saturating_add(1);
-        let payload = if hops < MESH_HOPS {
+        let payload = if hops < MESH_HOPS && !neighbour {
             let frame = self.pass_on(now, &Message { hops, ..*message }, Some(peer), direct);
             frame.slice(frame.len().saturating_sub(message.payload.len())..)
         } else {
@@ -83,7 +88,8 @@ impl Gossip {
     }
 
     fn have(&mut self, now: Instant, peer: PeerId, topic: TopicTag, id: MessageId) {
-        if !self.links.get(&peer).is_some_and(|link| link.topics.contains_key(&topic)) {
+        let shares = |link: &Link| topic == NEIGHBOUR_TAG || link.topics.contains_key(&topic);
+        if !self.links.get(&peer).is_some_and(shares) {
             self.stats.ignored += 1;
         } else if self.seen.contains(&id, &topic) {
             self.has(peer, topic, id);
@@ -94,7 +100,7 @@ impl Gossip {
 
     fn want(&mut self, now: Instant, peer: PeerId, id: MessageId) {
         for topic in self.store.topics(id) {
-            if self.graft(peer, topic) {
+            if self.graft(peer, topic) || topic == NEIGHBOUR_TAG {
                 self.offer(now, peer, id, topic, true);
             }
         }

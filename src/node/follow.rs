@@ -51,10 +51,6 @@ impl Node {
                 SessionEvent::Shared { peer } => self.updated(now, peer),
                 SessionEvent::Received { peer, data } => {
                     self.session.stats.messages_received += 1;
-                    // With whom no topic is shared gets a broadcast as a message: copies that follow are no news then.
-                    if data.len() <= limits::MESH_PAYLOAD_BYTES && self.quic.was_alone(peer) {
-                        self.flood.received(content_id(&data), Link::Peer(peer), now.mono);
-                    }
                     self.event(Event::Message { peer, data, clear: false, broadcast: None });
                 }
                 SessionEvent::Datagram { peer, data } => self.event(Event::Datagram { peer, data }),

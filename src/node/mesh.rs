@@ -16,9 +16,9 @@ use crate::mesh::gossip::{Delivered, Gossip, Refused};
 use crate::node::api::*;
 use crate::session::quic::TopicNo;
 use crate::timers::{Timers, earlier};
-use crate::wire::v13::mesh::{TopicTag, next};
+use crate::wire::v13::mesh::{NEIGHBOUR_TAG, TopicTag, next};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 /// What the node keeps for broadcasts.
@@ -99,15 +99,10 @@ impl Node {
     /// the members of the public topics; how many peers it went to.
     pub fn broadcast(&mut self, now: Now, data: &[u8]) -> Result<usize> {
         self.check_open()?;
-        let topics: Vec<TopicTag> = self.public_topics().take(limits::MESH_TOPICS).collect();
-        // Who shares no topic came by an explicit connect, and gets a message.
-        let alone = |peer: &PeerId| self.quic.shared(*peer).is_some_and(BTreeSet::is_empty);
-        let direct: Vec<PeerId> = self.quic.peers().filter(alone).collect();
-        let mut reached = self.say(now, &topics, data, true)?;
-        let data = Bytes::copy_from_slice(data);
-        for peer in direct {
-            reached += usize::from(self.deliver_to(now, peer, data.clone(), 0).is_ok());
-        }
+        let mut topics: Vec<TopicTag> = self.public_topics().take(limits::MESH_TOPICS).collect();
+        // Who shares no topic came by an explicit connect.
+        topics.push(NEIGHBOUR_TAG);
+        let reached = self.say(now, &topics, data, true)?;
         self.follow(now);
         Ok(reached)
     }
@@ -254,6 +249,14 @@ impl Node {
     /// A broadcast over the mesh, for the application and for old peers.
     fn broadcast_came(&mut self, now: Now, came: Delivered) {
         let Delivered { topic, author, bridged, content, payload, from, .. } = came;
+        if topic == NEIGHBOUR_TAG {
+            self.mesh.bridge.was_signed(content);
+            if self.flood.received(content, flood::Link::Signed, now.mono) {
+                self.session.stats.messages_received += 1;
+                self.event(Event::Message { peer: from, data: payload, clear: false, broadcast: None });
+            }
+            return;
+        }
         let Some(no) = self.mesh.topics.get(&topic).copied() else { return };
         let private = self.topics.name(no).is_none_or(|name| name.is_private());
         let Some(id) = self.topics.id_of(no) else { return };

@@ -6,6 +6,7 @@
 mod rng;
 
 mod hostile;
+mod neighbours;
 mod network;
 mod spread;
 mod topics;

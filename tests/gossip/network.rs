@@ -10,7 +10,7 @@ use bytes::Bytes;
 use setowire::crypto::identity::Identity;
 use setowire::mesh::gossip::{Delivered, Gossip, Refused};
 use setowire::node::{Now, PeerId};
-use setowire::wire::v13::mesh::{Mesh, MessageId, TopicTag, next};
+use setowire::wire::v13::mesh::{Mesh, MessageId, NEIGHBOUR_TAG, TopicTag, next};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
@@ -206,6 +206,13 @@ impl Network {
         reached.len() == alive.len()
     }
 
+    /// A node learns that it shares these topics with another one.
+    pub fn share(&mut self, node: usize, other: usize, shared: &[TopicTag]) {
+        let (name, _) = self.nodes[node].links.iter().find(|(_, there)| **there == other).expect("linked");
+        let (name, now) = (*name, self.now().mono);
+        self.nodes[node].gossip.topics_changed(now, name, shared);
+    }
+
     pub fn publish(&mut self, node: usize, payload: &[u8]) -> (MessageId, usize) {
         self.publish_to(node, &[TAG], payload)
     }
@@ -325,7 +332,7 @@ impl Network {
             if self.wires[wire].cut || !self.nodes[node].alive || self.nodes[node].mute {
                 continue;
             }
-            self.check(wire, &frame);
+            self.check(wire, from, &frame);
             let taken = self.wires[wire].rate.map_or(Duration::ZERO, |rate| S * frame.len() as u32 / rate as u32);
             let free = self.at + taken;
             self.wires[wire].free[from] = free;
@@ -336,12 +343,17 @@ impl Network {
         }
     }
 
-    /// Nothing of a topic crosses a link whose ends do not both have it.
-    fn check(&self, wire: usize, frame: &[u8]) {
+    /// Nothing of a topic crosses a link whose ends do not both have it. For neighbours everybody speaks for himself.
+    fn check(&self, wire: usize, from: usize, frame: &[u8]) {
         let shared = |topic: &TopicTag| {
-            self.wires[wire].ends.iter().all(|(node, _)| self.nodes[*node].topics.contains_key(topic))
+            let has = |node: usize| self.nodes[node].topics.contains_key(topic);
+            *topic == NEIGHBOUR_TAG || self.wires[wire].ends.iter().all(|(node, _)| has(*node))
         };
         match next(frame).expect("a frame").expect("whole").0 {
+            Mesh::Message(message) if message.topic == NEIGHBOUR_TAG => {
+                let author = self.nodes[self.wires[wire].ends[from].0].identity.key();
+                assert_eq!((message.author, message.hops), (author, 0), "it was passed on");
+            }
             Mesh::Message(message) => assert!(shared(&message.topic)),
             Mesh::Have(have) => assert!(have.iter().all(|(topic, _)| shared(&topic))),
             Mesh::Prune(topic) => assert!(shared(&topic)),

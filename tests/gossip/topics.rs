@@ -48,8 +48,7 @@ fn what_was_left_is_forgotten_and_not_served() {
     assert!(network.nodes[b].gossip.held().0 > 0);
     network.nodes[b].topics.remove(&OTHER_TAG);
     network.nodes[b].gossip.leave(OTHER_TAG);
-    let (peer, now) = (*network.nodes[a].links.keys().next().expect("linked"), network.now().mono);
-    network.nodes[a].gossip.topics_changed(now, peer, &[TAG]);
+    network.share(a, b, &[TAG]);
     assert_eq!(network.nodes[b].gossip.held().0, 0);
     network.link(b, c);
     let mut want = Vec::new();
@@ -71,11 +70,8 @@ fn topics_of_a_link_may_change() {
     assert_eq!(reached, 0);
     network.nodes[b].topics.insert(OTHER_TAG, OTHER);
     network.nodes[b].gossip.join(OTHER);
-    let now = network.now().mono;
-    for node in [a, b] {
-        let peer = *network.nodes[node].links.keys().next().expect("linked");
-        network.nodes[node].gossip.topics_changed(now, peer, &[OTHER_TAG]);
-    }
+    network.share(a, b, &[OTHER_TAG]);
+    network.share(b, a, &[OTHER_TAG]);
     let (_, reached) = network.publish_to(a, &[TAG], b"not shared any more");
     assert_eq!(reached, 0);
     let (id, reached) = network.publish_to(a, &[TAG, OTHER_TAG], b"in time");

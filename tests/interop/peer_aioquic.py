@@ -503,12 +503,10 @@ class Peer:
 
     async def cmd_broadcast(self, command: Command) -> Answer:
         self._time = max(self._time + 1, time.time_ns() // 1_000)
-        sent = 0
-        for session in list(self.sessions):
-            for topic in list(session.shared.values())[:1] if session.ready else ():
-                session.broadcast(topic, self._time, payload(command))
-                sent += 1
-        return "broadcasted", {"sent": sent}
+        ready = [session for session in self.sessions if session.ready]
+        for session in ready:
+            session.broadcast(self._time, payload(command))
+        return "broadcasted", {"sent": len(ready)}
 
     async def cmd_raw(self, command: Command) -> Answer:
         """Bytes on a stream of ours: 0 control, 2 messages, 3 mesh."""

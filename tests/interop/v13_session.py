@@ -575,8 +575,10 @@ class Session:
     def _datagram(self, data: bytes) -> None:
         self.node.emit("datagram", **self.name(), **content(data))
 
-    def broadcast(self, topic: Topic, time: int, data: bytes) -> None:
-        body = wire.mesh_message(self.node.identity, topic, time, data).body()
+    def broadcast(self, time: int, data: bytes) -> None:
+        """On a topic that is shared, or else as to a neighbour."""
+        name = next((topic.mesh_name for topic in self.shared.values()), wire.NEIGHBOUR)
+        body = wire.mesh_message(self.node.identity, name, time, data).body()
         self.quic.send_stream_data(self._own_stream(wire.MESH), wire.frame(1, body))
         self.pump()
 
@@ -585,11 +587,14 @@ class Session:
         message = wire.read_mesh(kind, body)
         if message is None:
             return
-        topic = next((topic for topic in self.shared.values() if topic.mesh_name[:8] == message.topic), None)
-        if topic is None or message.hops >= 16 or not message.good(topic):
+        names = {topic.mesh_name[:8]: (topic_name(topic), topic.mesh_name) for topic in self.shared.values()}
+        if message.author == self.key and message.hops == 0 and not message.flags & 1:
+            names[wire.NEIGHBOUR[:8]] = None, wire.NEIGHBOUR
+        topic, name = names.get(message.topic, (None, None))
+        if name is None or message.hops >= 16 or not message.good(name):
             return
         author = None if message.flags & 1 else message.author.hex()
-        self.node.emit("broadcast", **self.name(), author=author, hops=message.hops, topic=topic_name(topic), **content(message.payload))
+        self.node.emit("broadcast", **self.name(), author=author, hops=message.hops, topic=topic, **content(message.payload))
 
     # ---- Paths ----
 

@@ -436,6 +436,9 @@ def check_session_probe(data: bytes, key: bytes, n: int) -> tuple[int, int, byte
 
 # ---- Mesh ----
 
+#: The mesh name between an author and a peer that shares no topic with it.
+NEIGHBOUR = bytes(32)
+
 
 @dataclass(frozen=True)
 class MeshMessage:
@@ -452,9 +455,9 @@ class MeshMessage:
         head = self.topic + self.author + self.id + bytes([self.hops, self.flags]) + self.time.to_bytes(8, "big")
         return head + self.signature + self.payload
 
-    def good(self, topic: Topic) -> bool:
+    def good(self, mesh_name: bytes) -> bool:
         """The id fits and the author signed it for this topic."""
-        text = _mesh_text(topic, self.id, self.flags, self.time, self.payload)
+        text = _mesh_text(mesh_name, self.id, self.flags, self.time, self.payload)
         return self.id == mesh_id(self.author, self.flags, self.time, self.payload) and signed_by(self.author, self.signature, text)
 
 
@@ -463,14 +466,14 @@ def mesh_id(author: bytes, flags: int, time: int, payload: bytes) -> bytes:
     return hashlib.sha256(b"setowire/13 id" + author + bytes([flags]) + time.to_bytes(8, "big") + digest).digest()[:16]
 
 
-def _mesh_text(topic: Topic, id: bytes, flags: int, time: int, payload: bytes) -> bytes:
-    return b"setowire/13 mesh" + topic.mesh_name + id + bytes([flags]) + time.to_bytes(8, "big") + payload
+def _mesh_text(mesh_name: bytes, id: bytes, flags: int, time: int, payload: bytes) -> bytes:
+    return b"setowire/13 mesh" + mesh_name + id + bytes([flags]) + time.to_bytes(8, "big") + payload
 
 
-def mesh_message(identity: Identity, topic: Topic, time: int, payload: bytes) -> MeshMessage:
+def mesh_message(identity: Identity, mesh_name: bytes, time: int, payload: bytes) -> MeshMessage:
     id = mesh_id(identity.key, 0, time, payload)
-    signature = identity.private.sign(_mesh_text(topic, id, 0, time, payload))
-    return MeshMessage(topic.mesh_name[:8], identity.key, id, 0, 0, time, signature, payload)
+    signature = identity.private.sign(_mesh_text(mesh_name, id, 0, time, payload))
+    return MeshMessage(mesh_name[:8], identity.key, id, 0, 0, time, signature, payload)
 
 
 def read_mesh(kind: int, body: bytes) -> MeshMessage | None:

@@ -159,6 +159,13 @@ def test_explicit_dials(accepted: bool) -> None:
             other.connection(ours)
             ours.connection(other)
             exchange(ours, other, messages=(100,))
+            # Without a topic a broadcast comes from its author alone, and is a message to ours.
+            ours.ask("broadcast", "broadcasted", hex="d0d1")
+            got = other.wait(lambda e: e["ev"] == "broadcast", "broadcast")[1]
+            assert (got["author"], got["topic"], got["hex"]) == (ours.ask("info", "info")["key"], None, "d0d1")
+            other.ask("broadcast", "broadcasted", hex="e0e1")
+            got = ours.wait(lambda e: e["ev"] == "data" and e.get("hex") == "e0e1", "broadcast")[1]
+            assert "author" not in got
         else:
             assert outcome(other) == "REFUSED"
 

@@ -4,8 +4,9 @@
 use crate::link::Profile;
 use crate::models::{CPP, JS, PY_MAIN, RUST};
 use crate::network::{NodeId, Place};
-use crate::world::World;
+use crate::world::{TOPIC, World};
 use setowire::Config;
+use setowire::node::{Event, Modes};
 use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
@@ -123,4 +124,57 @@ fn messages_among_ours_arrive_once() {
         assert_eq!(copies(&world, node, b"for all"), 1, "node {node}");
     }
     assert_eq!(copies(&world, 1, b"for one"), 1);
+}
+
+/// The author does not know yet that it shares a topic with who has just joined it, so there are two ways for its message:
+/// from itself, as to a peer without a topic, and around by another member. Either may be the faster one.
+#[test]
+fn a_broadcast_to_who_has_just_joined_is_one_message() {
+    for (seed, slow) in [(210, 0), (211, 1)] {
+        let mut world = World::new(seed, Profile::WIRE);
+        let [author, member] = [0, 1].map(|n| world.add_ours(Place::new(n), &Config::default()));
+        let late = world.add_ours(Place::new(2).on(&[1]), &Config::default());
+        let topic = world.ours(late).node.topics()[0];
+        world.call(late, |node, now| node.close_topic(now, topic)).expect("joined");
+        world.dial(late, author);
+        world.dial(late, member);
+        all_meet(&mut world, &[(author, member), (author, late), (member, late)]);
+        let far = Profile { latency: Duration::from_millis(500), ..Profile::WIRE };
+        world.net.set_link(author, late, far);
+        world.call(late, |node, now| node.join(now, TOPIC, None, Modes::default())).expect("room");
+        let shares = |w: &World, a, b| !w.ours(a).peer(&w.wire_id(b)).expect("connected").topics.is_empty();
+        world.expect("the topic is shared", S, |w| shares(w, late, member) && shares(w, member, late));
+        assert!(!shares(&world, author, late));
+        if slow == 1 {
+            world.net.set_link(author, late, Profile::WIRE);
+            world.net.set_link(member, late, far);
+        }
+        world.broadcast(author, b"welcome");
+        world.run_for(S * 4);
+        assert_eq!([author, member, late].map(|node| copies(&world, node, b"welcome")), [0, 1, 1], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_broadcast_reaches_a_peer_without_a_topic_and_nobody_behind_it() {
+    let mut world = World::new(212, Profile::WIRE);
+    let [a, b, c] = [0, 1, 2].map(|n| {
+        let node = world.add_ours(Place::new(n).on(&[n]), &Config::default());
+        let topic = world.ours(node).node.topics()[0];
+        world.call(node, |node, now| node.close_topic(now, topic)).expect("joined");
+        node
+    });
+    world.dial(a, b);
+    world.dial(b, c);
+    all_meet(&mut world, &[(a, b), (b, c)]);
+    for count in 1..=2 {
+        let reached = world.call(a, |node, now| node.broadcast(now, b"to my peers")).expect("said");
+        world.run_for(S);
+        assert_eq!((reached, [a, b, c].map(|node| copies(&world, node, b"to my peers"))), (1, [0, count, 0]));
+    }
+    let told = world.ours(b).events.iter().filter_map(|(_, event)| match event {
+        Event::Message { broadcast, .. } => Some(broadcast.is_none()),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [true; 2], "of no topic");
 }

@@ -296,11 +296,6 @@ impl Quic {
         Some(self.of(peer)?.exchange.as_ref()?.shared())
     }
 
-    /// There was a time when no topic was shared with this peer.
-    pub fn was_alone(&self, peer: PeerId) -> bool {
-        self.of(peer).and_then(|link| link.exchange.as_ref()).is_some_and(|exchange| exchange.was_alone())
-    }
-
     pub fn buffered(&self, peer: PeerId) -> Result<usize> {
         let link = self.of(peer).ok_or_else(|| not_connected(peer))?;
         Ok(link.buffered())

@@ -92,8 +92,6 @@ pub struct Exchange {
     behind: bool,
     theirs: Option<Hello>,
     shared: BTreeSet<TopicNo>,
-    /// There was a time, since it is ready, when none was shared.
-    alone: bool,
     /// What the other side says when it leaves one of these.
     leaving: BTreeMap<Tag, TopicNo>,
     /// Topics of the TOPICS on its way: the tag shown, and the one that would confirm it.
@@ -130,7 +128,6 @@ impl Exchange {
             behind: false,
             theirs: None,
             shared: BTreeSet::new(),
-            alone: false,
             leaving: BTreeMap::new(),
             showing: None,
             stale: false,
@@ -218,7 +215,6 @@ impl Exchange {
             self.leaving.remove(&key.proof(self.role.other(), &self.bindings.topic));
             let tag = key.proof(self.role, &self.bindings.topic);
             let _ = control::encode_left(&[tag], &mut self.send);
-            self.alone |= self.shared.is_empty();
         }
         was
     }
@@ -234,11 +230,6 @@ impl Exchange {
     /// Topics both sides joined.
     pub fn shared(&self) -> &BTreeSet<TopicNo> {
         &self.shared
-    }
-
-    /// There was a time when no topic was shared: what either side sent then may be read much later.
-    pub fn was_alone(&self) -> bool {
-        self.alone
     }
 
     /// When the other swarm was made, once it said so.
@@ -380,7 +371,6 @@ impl Exchange {
             }
         } else if !self.shared.is_empty() || self.explicit {
             self.ready = true;
-            self.alone |= self.shared.is_empty();
             told.push(Told::Ready);
         } else if self.role == Role::Acceptor {
             let asked = self.theirs.as_ref().is_some_and(|hello| hello.explicit);
@@ -402,7 +392,6 @@ impl Exchange {
                 self.shared.remove(&no);
             }
         }
-        self.alone |= self.shared.is_empty();
         // Many topics that are left one by one are one piece of news.
         if self.shared.len() < before && told.last() != Some(&Told::Shared) {
             told.push(Told::Shared);

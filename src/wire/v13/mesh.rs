@@ -25,6 +25,9 @@ pub const BRIDGED: u8 = 1;
 
 /// Names a topic on a link, to those who joined it.
 pub type TopicTag = [u8; 8];
+/// The mesh name under which an author sends to a neighbour that shares no topic with it, and what is on the wire of it.
+pub const NEIGHBOUR: [u8; 32] = [0; 32];
+pub const NEIGHBOUR_TAG: TopicTag = [0; 8];
 /// Of a message; a hash that binds it to its author, see `mesh::author`.
 pub type MessageId = [u8; 16];
 
