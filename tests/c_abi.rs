@@ -109,10 +109,12 @@ fn eight_threads_decide_everything() {
 
 #[test]
 fn a_panic_in_every_export() {
-    // Apart from the usual target folder, where it would replace the library of the other tests.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic-injection");
+    // Apart from the usual target folder, where it would replace the library of the other tests. With dependencies that are
+    // built fast, once for all tests that need another library.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("features");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(c::root()).args(["build", "--locked", "--offline", "-q", "--lib"]);
+    cargo.args(["--config", "profile.dev.package.\"*\".opt-level=0", "--config", "profile.dev.debug=false"]);
     cargo.args(["--features", "panic-injection", "--target-dir"]).arg(&target);
     c::succeed(cargo.env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS"));
     run_with("only/panics", &target.join("debug/libsetowire.so"));
