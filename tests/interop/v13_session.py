@@ -587,7 +587,9 @@ class Session:
         message = wire.read_mesh(kind, body)
         if message is None:
             return
-        names = {topic.mesh_name[:8]: (topic_name(topic), topic.mesh_name) for topic in self.shared.values()}
+        names: dict[bytes, tuple[str | None, bytes]] = {
+            topic.mesh_name[:8]: (topic_name(topic), topic.mesh_name) for topic in self.shared.values()
+        }
         if message.author == self.key and message.hops == 0 and not message.flags & 1:
             names[wire.NEIGHBOUR[:8]] = None, wire.NEIGHBOUR
         topic, name = names.get(message.topic, (None, None))
