@@ -1,7 +1,7 @@
 //! The swarm on real sockets, over loopback: the rows of the test matrix that are not about time alone.
 //!
 //! Each test has topics of its own; they run one after another, because all swarms of the machine share the beacons.
-//! `SETOWIRE_REAL_RUNS=5` repeats the chaos, `SETOWIRE_REAL_PEERS=200` sets the size of the largest swarm.
+//! `SETOWIRE_REAL_RUNS=5` repeats the chaos, `SETOWIRE_REAL_PEERS=50` sets the size of the largest swarm.
 
 use setowire::config::swarm::{Preset, SwarmOptions};
 use setowire::event::{Record, kind};
@@ -63,7 +63,7 @@ impl Seat {
                 assert!(self.open.insert(peer, key).is_none(), "a second connection of one id");
             }
             // On a machine with too much to do the old wire comes first, and is left a moment later.
-            kind::UPDATE => drop(self.open.insert(peer, key_of(record))),
+            kind::UPDATE => assert!(self.open.insert(peer, key_of(record)).is_some(), "news of nobody"),
             kind::DISCONNECTION => {
                 let told = String::from_utf8_lossy(&record.data);
                 assert!(self.open.remove(&peer).is_some(), "an end without a beginning: {told}");

@@ -162,8 +162,8 @@ pub unsafe extern "C" fn setowire_config_set_bind_addr(config: *mut setowire_con
     })
 }
 
-/// Sets how many peers may be connected, both directions. Default: 100. Of these, one in four places is kept for those who
-/// dial us, so that a topic with more members than places stays one network; it can be filled by them alone.
+/// Sets how many peers may be connected, both directions. Default: 100. With the preset "setowire" a quarter of the places,
+/// rounded down, is kept for those who dial us, so that a topic with more members than places stays one network.
 ///
 /// @param config  The config; not NULL.
 /// @param peers   1 to 10,000.

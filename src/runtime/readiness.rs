@@ -40,13 +40,6 @@ impl Watched {
         self.io.try_io(Interest::READABLE, receive)
     }
 
-    /// What came was less than could have come: the next attempt waits until the event loop tells of more.
-    pub fn received_all(&self) {
-        // Only this thread asks the event loop, and has not since the attempt: no news of it is thrown away.
-        let nothing = |_: &UdpSocket| Err::<(), _>(ErrorKind::WouldBlock.into());
-        let _ = self.io.try_io(Interest::READABLE, nothing);
-    }
-
     /// Runs `send`, unless there is no room since it found none.
     pub fn send<T>(&mut self, send: impl FnOnce(&UdpSocket) -> io::Result<T>) -> io::Result<T> {
         let socket = self.io.get_ref();

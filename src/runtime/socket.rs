@@ -76,9 +76,6 @@ impl Socket {
             match self.io.receive(|io| into.fill(io, &self.state)) {
                 Ok(()) => {
                     self.rest = Rest::default();
-                    if into.is_partial() {
-                        self.io.received_all();
-                    }
                     let datagrams = into.count();
                     count(&self.shared.received, datagrams);
                     return datagrams;
@@ -336,11 +333,6 @@ impl Received {
     /// The number of datagrams.
     fn count(&self) -> usize {
         self.metas.iter().take(self.filled).map(|meta| meta.len.div_ceil(meta.stride.max(1))).sum()
-    }
-
-    /// The system had fewer than one call takes.
-    fn is_partial(&self) -> bool {
-        self.filled < limits::RECV_BATCH.min(quinn_udp::BATCH_SIZE)
     }
 
     fn fill(&mut self, io: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {

@@ -220,7 +220,15 @@ impl Door {
 
     pub fn unban(&mut self, whom: &Whom) -> bool {
         self.verdicts.remove(whom);
-        self.unlist(whom)
+        let was = self.unlist(whom);
+        self.forget_haunts();
+        was
+    }
+
+    /// Where those were met whose ban is over.
+    fn forget_haunts(&mut self) {
+        let bans = &self.bans;
+        self.haunts.retain(|_, (key, _)| bans.contains_key(&Whom::Key(*key)));
     }
 
     fn unlist(&mut self, whom: &Whom) -> bool {
@@ -237,6 +245,9 @@ impl Door {
         due.iter().for_each(|whom| {
             self.unlist(whom);
         });
+        if !due.is_empty() {
+            self.forget_haunts();
+        }
         due
     }
 
@@ -360,8 +371,12 @@ mod tests {
         assert!(!door.was_at(addr(1), good, now), "another program is there now");
         assert!(!door.is_haunted(&addr(1), now) && door.is_haunted(&addr(2), now));
         assert!(!door.is_haunted(&addr(2), until));
-        door.unban(&Whom::Key(bad));
-        assert!(!door.is_haunted(&addr(2), now) && !door.bans_keys());
+        assert_eq!(door.haunts.len(), 1);
+        assert_eq!(door.take_freed(until), [Whom::Key(bad)]);
+        assert!(door.haunts.is_empty() && !door.bans_keys(), "nothing is kept of a ban that is over");
+        door.ban(Whom::Key(bad), None, false);
+        assert!(door.was_at(addr(2), bad, now) && door.unban(&Whom::Key(bad)));
+        assert!(door.haunts.is_empty() && !door.is_haunted(&addr(2), now));
     }
 
     #[test]
