@@ -334,7 +334,7 @@ impl Exchange {
         self.check_clog()?;
         let _ = control::encode_shared(&answer, &mut self.send);
         self.answered = true;
-        self.settle(before, lent, told)
+        self.settle(before, !answer.is_empty(), lent, told)
     }
 
     /// Dialler: the acceptor's answer.
@@ -352,24 +352,30 @@ impl Exchange {
                     self.shared.insert(*no);
                     self.leaving.insert(*tag, *no);
                 }
-                // Left meanwhile, and the other side believes to share it.
+                // Left meanwhile: the session has begun at the other side, and goes on as if we left it now.
                 None => {
                     let _ = control::encode_left(&[*shown], &mut self.send);
                 }
             }
         }
         self.answered = true;
-        self.settle(before, lent, told)
+        self.settle(before, !tags.is_empty(), lent, told)
     }
 
-    /// What follows when the set of shared topics may have grown, and the first time.
-    fn settle(&mut self, before: usize, lent: &mut Lent<'_>, told: &mut Vec<Told>) -> Result<(), Reason> {
+    /// What follows when the set of shared topics may have grown, and the first time. `matched`: TOPICS had some of ours.
+    fn settle(
+        &mut self,
+        before: usize,
+        matched: bool,
+        lent: &mut Lent<'_>,
+        told: &mut Vec<Told>,
+    ) -> Result<(), Reason> {
         let grown = self.shared.len() > before;
         if self.ready {
             if grown {
                 told.push(Told::Shared);
             }
-        } else if !self.shared.is_empty() || self.explicit {
+        } else if matched || self.explicit {
             self.ready = true;
             told.push(Told::Ready);
         } else if self.role == Role::Acceptor {

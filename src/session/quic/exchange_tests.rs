@@ -293,6 +293,22 @@ fn a_thousand_topics_left_one_by_one_hold_up_nothing() {
 }
 
 #[test]
+fn a_topic_left_before_its_answer_comes_is_left_by_a_session_that_has_begun() {
+    let topics = [private(1)];
+    let (mut a, mut b) = (Side::new(Role::Dialler, 1, &topics, false), Side::new(Role::Acceptor, 1, &topics, false));
+    b.hear(&a.said()).expect("HELLO and TOPICS");
+    assert_eq!(b.told, [Told::Ready]);
+    a.topics.clear();
+    assert!(!a.exchange.left(TopicNo(1), &topics[0]), "it is not shared yet");
+    a.hear(&b.said()).expect("HELLO and SHARED");
+    assert_eq!(a.told, [Told::Ready], "at both ends");
+    b.told.clear();
+    b.hear(&a.said()).expect("LEFT");
+    assert_eq!(b.told, [Told::Shared]);
+    assert!(a.exchange.shared().is_empty() && b.exchange.shared().is_empty());
+}
+
+#[test]
 fn topics_joined_one_by_one_are_one_question() {
     let topics: Vec<TopicKey> = (1..=200).map(private).collect();
     let (mut a, mut b) = (Side::new(Role::Dialler, 1, &topics, true), Side::new(Role::Acceptor, 1, &topics[..1], true));
