@@ -35,10 +35,7 @@ impl DialBudget {
         }
         let spent = self.spent.entry(ip).or_default();
         spent.forget(now);
-        let (max_datagrams, max_bytes) = match spent.answered_at {
-            Some(_) => (DIAL_BUDGET_KNOWN_DATAGRAMS, DIAL_BUDGET_BYTES.saturating_mul(DIAL_BUDGET_KNOWN_DATAGRAMS)),
-            None => (DIAL_BUDGET_DATAGRAMS, DIAL_BUDGET_BYTES),
-        };
+        let (max_datagrams, max_bytes) = spent.limits();
         let total: u32 = spent.sent.iter().map(|(_, bytes)| *bytes).fold(bytes, u32::saturating_add);
         if spent.sent.len() < max_datagrams as usize && total <= max_bytes {
             spent.sent.push_back((now, bytes));
@@ -53,6 +50,23 @@ impl DialBudget {
         if let Some(spent) = self.spent.get_mut(&ip) {
             spent.answered_at = Some(now);
         }
+    }
+
+    /// Gives back what was sent there in so many datagrams: the answer named a number that was in them. Many peers may be at
+    /// one address, and each that answers leaves as much for the next.
+    pub fn give_back(&mut self, ip: IpAddr, datagrams: u32) {
+        if let Some(spent) = self.spent.get_mut(&ip) {
+            let count = spent.sent.len().min(datagrams as usize);
+            spent.sent.drain(..count);
+        }
+    }
+
+    /// How many datagrams may go there now, at most.
+    pub fn room(&mut self, ip: IpAddr, now: Instant) -> usize {
+        self.spent.get_mut(&ip).map_or(0, |spent| {
+            spent.forget(now);
+            (spent.limits().0 as usize).saturating_sub(spent.sent.len())
+        })
     }
 
     /// Addresses remembered now.
@@ -73,6 +87,14 @@ impl DialBudget {
 }
 
 impl Spent {
+    /// The most datagrams and bytes within the window.
+    fn limits(&self) -> (u32, u32) {
+        match self.answered_at {
+            Some(_) => (DIAL_BUDGET_KNOWN_DATAGRAMS, DIAL_BUDGET_BYTES.saturating_mul(DIAL_BUDGET_KNOWN_DATAGRAMS)),
+            None => (DIAL_BUDGET_DATAGRAMS, DIAL_BUDGET_BYTES),
+        }
+    }
+
     fn forget(&mut self, now: Instant) {
         while self.sent.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= DIAL_BUDGET_WINDOW) {
             self.sent.pop_front();
@@ -117,5 +139,17 @@ mod tests {
         assert!(budget.take(ip, 41, start).is_ok());
         budget.answered(ip, start + Duration::from_millis(1));
         assert!((0..100).all(|_| budget.take(ip, 41, start + Duration::from_millis(2)).is_ok()));
+    }
+
+    #[test]
+    fn what_was_answered_does_not_count() {
+        let (mut budget, start, ip) = (DialBudget::default(), Instant::now(), IpAddr::from([127, 0, 0, 1]));
+        for _ in 0..1_000 {
+            assert!(budget.take(ip, 64, start).is_ok() && budget.take(ip, 41, start).is_ok());
+            budget.give_back(ip, 2);
+        }
+        budget.give_back(ip, 5);
+        assert!((0..6).all(|_| budget.take(ip, 64, start).is_ok()), "nothing is left over");
+        assert!(budget.take(ip, 64, start).is_err());
     }
 }

@@ -1,13 +1,16 @@
 //! Dials in progress: a PROBE to an address, and HELLOs after it where old peers may answer.
 //!
 //! A PROBE finds our own kind and is unknown to old peers. If it is not answered within a short
-//! grace, up to six HELLOs follow, 300 ms apart, and a second PROBE among them. A dial that may only end in a modern session (legacy off, or a
+//! grace, up to six HELLOs follow, 300 ms apart, and a second PROBE among them, or before them where somebody announced a key.
+//! A dial that may only end in a modern session (legacy off, or a
 //! peer proven to be modern) sends PROBEs alone. Each send must pass the dial budget;
 //! a refused one waits for it. A dial ends by an answer, by patience running out, or by its
 //! owner; once a PROBE is answered the QUIC connection decides. It remembers how the
 //! address became known and which operations wait for it.
 
-use crate::config::limits::{DIAL_GRACE, DIAL_PATIENCE, DIAL_PERIOD, DIAL_PROBES, DIAL_TRIES, DIALS_MAX};
+use crate::config::limits::{
+    DIAL_ANNOUNCED_PROBES, DIAL_GRACE, DIAL_PATIENCE, DIAL_PERIOD, DIAL_PROBES, DIAL_TRIES, DIALS_MAX,
+};
 use crate::crypto::identity::WireId;
 use crate::node::api::{OpId, PeerId, Source};
 use crate::path::budget::DialBudget;
@@ -15,8 +18,8 @@ use crate::timers::Timers;
 use crate::wire::handshake::HELLO_BYTES;
 use crate::wire::v13::probe::PROBE_BYTES;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 /// One address being dialled.
 #[derive(Debug, Clone)]
@@ -33,11 +36,15 @@ pub struct Dial {
     pub continues: Option<PeerId>,
     /// Only our own kind may answer.
     modern: bool,
+    /// Somebody announced a key for this address.
+    announced: bool,
     probes: Vec<[u8; 16]>,
     hellos: u32,
     /// A PROBE was answered: QUIC has begun.
     answered: bool,
     refused: bool,
+    /// It waits for the budget of its address.
+    held: bool,
 }
 
 /// Whom to dial, and why.
@@ -71,13 +78,17 @@ pub struct Dialer {
 }
 
 impl Dial {
-    fn sent(&self) -> u32 {
+    /// Datagrams that left for it.
+    pub fn sent(&self) -> u32 {
         self.hellos.saturating_add(self.probes.len() as u32)
     }
 
     /// What is sent next, its size and the wait after it.
-    fn next(&self) -> Option<(bool, usize, std::time::Duration)> {
+    fn next(&self) -> Option<(bool, usize, Duration)> {
         match (self.modern, self.probes.len() as u32, self.hellos) {
+            (false, sent, 0) if self.announced && sent < DIAL_ANNOUNCED_PROBES => {
+                Some((true, PROBE_BYTES, DIAL_PERIOD))
+            }
             (false, 0, _) => Some((true, PROBE_BYTES, DIAL_GRACE)),
             // Either may have been lost.
             (false, 1, 2) => Some((true, PROBE_BYTES, DIAL_PERIOD)),
@@ -104,10 +115,12 @@ impl Dialer {
                 ops: Vec::new(),
                 continues,
                 modern,
+                announced: false,
                 probes: Vec::new(),
                 hellos: 0,
                 answered: false,
                 refused: false,
+                held: false,
             };
             self.dials.insert(addr, dial);
             self.timers.set(addr, Some(now));
@@ -118,6 +131,7 @@ impl Dialer {
                 (dial.modern, dial.continues, dial.started) = (false, None, now);
                 self.timers.set(addr, Some(now));
             }
+            dial.announced |= key.is_some();
             dial.ops.extend(op);
             dial.expected = dial.expected.or(expected);
             // A key that somebody merely announced does not bind a dial that the application asked for.
@@ -165,6 +179,15 @@ impl Dialer {
     pub fn insist(&mut self, addr: &SocketAddr, now: Instant) {
         if let Some(dial) = self.dials.get_mut(addr).filter(|dial| !dial.answered) {
             dial.modern = true;
+            self.timers.set(*addr, Some(now));
+        }
+    }
+
+    /// The budget of this address grew by so many datagrams: as many dials that wait for it go on.
+    pub fn wake(&mut self, ip: IpAddr, datagrams: usize, now: Instant) {
+        let ports = SocketAddr::new(ip, 0)..;
+        let there = self.dials.range_mut(ports).take_while(|(addr, _)| addr.ip() == ip);
+        for (addr, _) in there.filter(|(_, dial)| dial.held).take(datagrams) {
             self.timers.set(*addr, Some(now));
         }
     }
@@ -221,6 +244,7 @@ impl Dialer {
                 steps.push(Step::GivenUp { addr, ops, sent });
                 continue;
             }
+            dial.held = false;
             let next = match dial.next() {
                 None => end,
                 Some((probe, bytes, wait)) => match budget.take(addr.ip(), bytes as u32, now) {
@@ -234,6 +258,7 @@ impl Dialer {
                         now + wait
                     }
                     Err(later) => {
+                        dial.held = true;
                         if !dial.refused {
                             dial.refused = true;
                             *refused += 1;
@@ -258,7 +283,7 @@ mod tests {
     }
 
     /// Runs a dial to its end: what was sent when, and the last step.
-    fn run(dialer: &mut Dialer, start: Instant) -> (Vec<(std::time::Duration, bool)>, Step) {
+    fn run(dialer: &mut Dialer, start: Instant) -> (Vec<(Duration, bool)>, Step) {
         let (mut budget, mut refused, mut sent) = (DialBudget::default(), 0, Vec::new());
         loop {
             let at = dialer.poll_deadline().expect("a dial has a deadline until it ends");
@@ -312,6 +337,20 @@ mod tests {
     }
 
     #[test]
+    fn where_a_key_was_announced_two_probes_come_before_the_first_hello() {
+        let (mut dialer, start) = (Dialer::default(), Instant::now());
+        let addr: SocketAddr = "192.0.2.1:5".parse().expect("address");
+        assert!(dialer.start(start, Target { modern: true, key: Some([1; 32]), ..target(addr, Source::Lan) }, None));
+        assert!(dialer.start(start, target(addr, Source::Lan), None), "the old beacon of the same peer");
+        let (sent, end) = run(&mut dialer, start);
+        let expected = [(0, true), (300, true), (600, false), (900, false), (1_200, false)];
+        let expected: Vec<_> = expected.map(|(ms, probe)| (Duration::from_millis(ms), probe)).into();
+        assert_eq!(sent[..5], expected);
+        assert_eq!(sent.iter().filter(|(_, probe)| !probe).count(), DIAL_TRIES as usize);
+        assert!(matches!(end, Step::GivenUp { sent: 8, .. }), "{end:?}");
+    }
+
+    #[test]
     fn an_answer_counts_once_and_only_with_its_nonce_from_its_address() {
         let (mut dialer, mut budget, start) = (Dialer::default(), DialBudget::default(), Instant::now());
         let addr: SocketAddr = "192.0.2.1:5".parse().expect("address");
@@ -335,6 +374,22 @@ mod tests {
         let mut refused = 0;
         assert_eq!(dialer.handle_timeout(start, &mut budget, &mut refused).len(), 6);
         assert_eq!(refused, 14);
+    }
+
+    #[test]
+    fn dials_that_wait_for_the_budget_of_their_address_go_on_when_somebody_there_answers() {
+        let (mut dialer, mut budget, start) = (Dialer::default(), DialBudget::default(), Instant::now());
+        for port in 1..=20 {
+            dialer.start(start, target(SocketAddr::from(([192, 0, 2, 1], port)), Source::Pex), None);
+        }
+        dialer.start(start, target("192.0.2.2:1".parse().expect("address"), Source::Pex), None);
+        assert_eq!(dialer.handle_timeout(start, &mut budget, &mut 0).len(), 7);
+        let (now, ip) = (start + Duration::from_millis(1), IpAddr::from([192, 0, 2, 1]));
+        dialer.wake(ip, budget.room(ip, now), now);
+        assert_eq!(dialer.handle_timeout(now, &mut budget, &mut 0), [], "nobody there is known");
+        budget.answered(ip, now);
+        dialer.wake(ip, budget.room(ip, now), now);
+        assert_eq!(dialer.handle_timeout(now, &mut budget, &mut 0).len(), 14);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::swarm::door::Door;
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What a session may use during one call.
 pub struct Env<'a> {
@@ -46,6 +46,15 @@ impl Env<'_> {
     pub fn new_peer(&mut self) -> PeerId {
         *self.last_id += 1;
         PeerId(*self.last_id)
+    }
+
+    /// Somebody at this address answered: a dial that had sent so many datagrams, or none of ours. Dials that were held
+    /// back for the sake of the address go on.
+    pub fn answered(&mut self, ip: IpAddr, sent: u32) {
+        let now = self.now.mono;
+        self.budget.answered(ip, now);
+        self.budget.give_back(ip, sent);
+        self.dialer.wake(ip, self.budget.room(ip, now), now);
     }
 }
 

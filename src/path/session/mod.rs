@@ -21,9 +21,10 @@ mod tests;
 
 use crate::bucket::Bucket;
 use crate::config::limits::{
-    ADDRS_TOLD, PATH_ADDRS, PATH_ANSWERS_BURST, PATH_ANSWERS_PER_SECOND, PATH_BETTER_PERIOD, PATH_CONTEST_PERIOD,
-    PATH_KEPT, PATH_NAMED_BURST, PATH_NAMED_PER_SECOND, PATH_RUN, PATH_SEARCH_LIFE, PATH_SEARCH_PERIOD, PATH_SEEN,
-    PATH_SEEN_PER_SECOND, PATH_SILENCE_DOUBLINGS, PATH_WARM, WHOLE_DATAGRAM_BYTES,
+    ADDRS_TOLD, PATH_ADDRS, PATH_ANSWERS_BURST, PATH_ANSWERS_PER_SECOND, PATH_BETTER_PERIOD, PATH_KEPT,
+    PATH_LATE_LEAST, PATH_LATE_MAX, PATH_LATE_TIMES, PATH_NAMED_BURST, PATH_NAMED_PER_SECOND, PATH_RUN,
+    PATH_SEARCH_LIFE, PATH_SEARCH_PERIOD, PATH_SEEN, PATH_SEEN_PER_SECOND, PATH_SILENCE_DOUBLINGS, PATH_WARM,
+    WHOLE_DATAGRAM_BYTES,
 };
 use crate::crypto::path::PathKeys;
 use crate::path::budget::DialBudget;
@@ -31,7 +32,7 @@ use crate::path::is_dialable;
 use crate::timers::earlier;
 use crate::wire::v13::probe::SESSION_PROBE_BYTES;
 use crate::wire::v13::{SessionProbe, Step};
-use path::{Path, Place, Proof};
+use path::{By, Path, Place, Proof};
 use prober::Prober;
 use rand_chacha::ChaCha20Rng;
 use std::collections::VecDeque;
@@ -54,13 +55,6 @@ pub enum PathEvent {
     TagAdded([u8; 8]),
     /// Probes under this tag are not of this connection any more.
     TagGone([u8; 8]),
-}
-
-/// By what an address that is not in use shows itself.
-#[derive(Clone, Copy)]
-enum By {
-    Probe,
-    Datagram,
 }
 
 /// What calls leave behind.
@@ -104,6 +98,9 @@ pub struct Paths {
     search: Option<Instant>,
     /// Answers of the address in use while QUIC waited in vain: its silence has another reason.
     fruitless: u32,
+    /// How much later than we asked for we were called, less what was forgotten until then.
+    late: Duration,
+    called: Instant,
     /// The last switch to a faster address.
     bettered: Option<Instant>,
     /// Rates of answers, and of addresses taken in.
@@ -128,6 +125,8 @@ impl Paths {
             run: 0,
             search: None,
             fruitless: 0,
+            late: Duration::ZERO,
+            called: now,
             bettered: None,
             answers: Bucket::new(PATH_ANSWERS_BURST, PATH_ANSWERS_PER_SECOND, now),
             seen: Bucket::new(1, PATH_SEEN_PER_SECOND, now),
@@ -168,6 +167,7 @@ impl Paths {
 
     /// The peer named addresses of its own, or a source did. They are asked at once.
     pub fn add_candidates(&mut self, addrs: &[SocketAddr], now: Instant) {
+        self.called(now);
         for addr in addrs.iter().take(ADDRS_TOLD) {
             let known = self.others.iter_mut().find(|path| path.at == *addr);
             if let Some(path) = known {
@@ -184,6 +184,7 @@ impl Paths {
 
     /// A QUIC datagram with a connection id of ours came from there; anybody may have sent it.
     pub fn datagram_from(&mut self, addr: SocketAddr, bytes: usize, now: Instant) {
+        self.called(now);
         self.here = addr == self.current.at;
         self.contest(addr, By::Datagram, bytes, now);
     }
@@ -191,6 +192,7 @@ impl Paths {
     /// QUIC took in a packet that is authentic; the last `datagram_from` told where from. What comes from elsewhere says
     /// nothing of the address in use, and only what is acknowledged says that we are heard there. `rtt` is the present estimate.
     pub fn progress(&mut self, rtt: Duration, acknowledged: bool, now: Instant) {
+        self.called(now);
         if self.here {
             let went_on = now.saturating_duration_since(self.current.heard) < self.silence();
             self.run = if went_on { self.run.saturating_add(1) } else { 1 };
@@ -208,6 +210,7 @@ impl Paths {
     /// one time, the first will do.
     pub fn sending(&mut self, datagram: &[u8], now: Instant) {
         self.active = now;
+        self.called(now);
         let since = *self.waiting.get_or_insert(now);
         let doubted = self.current.asked.is_some() || now.saturating_duration_since(since) >= self.silence() / 2;
         if doubted && datagram.len() <= WHOLE_DATAGRAM_BYTES {
@@ -220,6 +223,7 @@ impl Paths {
 
     /// Our interfaces or their addresses changed. All addresses are asked at once, from wherever we are now.
     pub fn local_changed(&mut self, now: Instant) {
+        self.called(now);
         self.prober.moved();
         self.begin_search(now);
     }
@@ -229,6 +233,7 @@ impl Paths {
         if !self.prober.check(probe, &mut out.events) {
             return false;
         }
+        self.called(now);
         match probe.step {
             // A recorded challenge can be sent again at any rate, from anywhere.
             Step::Challenge if !self.answers.take(1, now) => {}
@@ -261,6 +266,7 @@ impl Paths {
 
     /// Does what is due. `budget` bounds what goes to addresses that never answered.
     pub fn handle_timeout(&mut self, now: Instant, budget: &mut DialBudget, rng: &mut ChaCha20Rng, out: &mut PathOut) {
+        self.called(now);
         // One thing may make another due: a back-up that lapses, or is used, gives its place to the next.
         for _ in 0..PASSES {
             self.act(now, budget, rng, out);
@@ -318,14 +324,26 @@ impl Paths {
         let rank = |path: &Path| (path.rtt.unwrap_or(Duration::MAX), path.at);
         let backups = || self.others.iter().filter(|path| path.is_confirmed());
         match self.search {
-            Some(since) => Place::Search(since),
-            None if path.at == self.current.at => Place::Current { compared: backups().next().is_some() },
+            Some(since) => Place::Search { since, late: self.late },
+            None if path.at == self.current.at => {
+                Place::Current { compared: backups().next().is_some(), late: self.late }
+            }
             None => Place::Other { warm: backups().filter(|other| rank(other) < rank(path)).count() < PATH_WARM },
         }
     }
 
+    /// Notices how late things are done: what was due should have been a call. What became due by a call, for a time before
+    /// it, was not done late.
+    fn called(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.called);
+        let due = if since >= PATH_LATE_LEAST { self.poll_deadline() } else { None };
+        let late = due.map_or(Duration::ZERO, |at| now.saturating_duration_since(at.max(self.called)));
+        self.late = self.late.saturating_sub(since / PATH_LATE_TIMES).max(late).min(PATH_LATE_MAX);
+        self.called = now;
+    }
+
     fn silence(&self) -> Duration {
-        select::silence(&self.current, self.rtt)
+        select::silence(&self.current, self.rtt) + self.late * PATH_LATE_TIMES
     }
 
     /// From when on the connection counts as silent.
@@ -351,6 +369,7 @@ impl Paths {
         (self.search, self.run) = (Some(now), 0);
         self.current.want(now);
         for path in &mut self.others {
+            path.calm = 0;
             path.want_anew(now);
         }
     }
@@ -365,11 +384,9 @@ impl Paths {
             Some(path) => {
                 path.heard = now;
                 path.earn(bytes);
-                let last = &mut path.contested[by as usize];
-                if last.is_some_and(|at| now.saturating_duration_since(at) < PATH_CONTEST_PERIOD) {
+                if !path.contests(by, self.current.answered, now) {
                     return;
                 }
-                *last = Some(now);
                 if path.is_confirmed() {
                     path.want(now);
                 } else if path.is_quiet() {
@@ -439,6 +456,7 @@ impl Paths {
         // To QUIC they are late, not lost: it goes on at once, where its own timer has doubled meanwhile.
         out.datagrams.extend(self.kept.drain(..).map(|datagram| (self.current.at, datagram)));
         (self.search, self.waiting, self.fruitless, self.here) = (None, None, 0, false);
+        self.others.iter_mut().for_each(|path| path.calm = 0);
         self.prober.moved();
     }
 

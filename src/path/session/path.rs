@@ -9,8 +9,9 @@
 
 use super::prober::Challenge;
 use crate::config::limits::{
-    PATH_ANSWER_WAIT, PATH_BACKUP_KEPT, PATH_BACKUP_TRIES, PATH_BUSY_PERIOD, PATH_IDLE_PERIOD, PATH_IN_FLIGHT,
-    PATH_NAMED_TRIES, PATH_SEARCH_FAST, PATH_SEARCH_PERIOD, PATH_SEEN_LIFE, PATH_SEEN_TRIES, PATH_STEPS_MS,
+    PATH_ANSWER_WAIT, PATH_BACKUP_KEPT, PATH_BACKUP_TRIES, PATH_BUSY_PERIOD, PATH_CONTEST_DOUBLINGS,
+    PATH_CONTEST_PERIOD, PATH_IDLE_PERIOD, PATH_IN_FLIGHT, PATH_LATE_TIMES, PATH_NAMED_TRIES, PATH_SEARCH_FAST,
+    PATH_SEARCH_PERIOD, PATH_SEEN_LIFE, PATH_SEEN_TRIES, PATH_STEPS_MS,
 };
 use crate::wire::v13::SessionProbe;
 use crate::wire::v13::probe::SESSION_PROBE_BYTES;
@@ -35,13 +36,20 @@ pub(super) enum Proof {
     Confirmed,
 }
 
+/// By what an address that is not in use shows itself.
+#[derive(Clone, Copy)]
+pub(super) enum By {
+    Probe,
+    Datagram,
+}
+
 /// The place of an address in the connection, which decides how often it is challenged.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
     /// All are asked since this time.
-    Search(Instant),
+    Search { since: Instant, late: Duration },
     /// In use; asked regularly while its round trip is compared, otherwise only when doubted.
-    Current { compared: bool },
+    Current { compared: bool, late: Duration },
     /// Not in use; of those that answer, only the warm ones are asked.
     Other { warm: bool },
 }
@@ -68,6 +76,8 @@ pub(super) struct Path {
     pub unanswered: u32,
     /// When it was last weighed against the address in use because a probe, or a datagram, came from it.
     pub contested: [Option<Instant>; 2],
+    /// How often probes from it contested the address in use without an end: they are the peer's care for a back-up.
+    pub calm: u32,
     /// Bytes that came from it and are not spent, while it is only seen.
     credit: usize,
     /// The last challenge from it, if nobody paid for the answer yet.
@@ -95,6 +105,7 @@ impl Path {
             asked: None,
             unanswered: 0,
             contested: [None; 2],
+            calm: 0,
             credit: 0,
             owed: None,
             since: now,
@@ -109,6 +120,27 @@ impl Path {
 
     pub fn is_confirmed(&self) -> bool {
         self.proof == Proof::Confirmed
+    }
+
+    /// Something came from it: whether the address in use, which last answered then, is to be weighed against it now. A
+    /// probe is answered by one of ours, which may come late enough to be a reason for the peer's next: so while the
+    /// address in use lives, the wait for another one doubles.
+    pub fn contests(&mut self, by: By, answered: Option<Instant>, now: Instant) -> bool {
+        let wait = match by {
+            By::Probe => PATH_CONTEST_PERIOD * (1 << self.calm),
+            By::Datagram => PATH_CONTEST_PERIOD,
+        };
+        let last = &mut self.contested[by as usize];
+        let (before, since) = (*last, last.map(|at| now.saturating_duration_since(at)));
+        if since.is_some_and(|since| since < wait) {
+            return false;
+        }
+        *last = Some(now);
+        if let By::Probe = by {
+            let goes_on = since.is_some_and(|since| since < wait * 2) && answered > before;
+            self.calm = if goes_on { (self.calm + 1).min(PATH_CONTEST_DOUBLINGS) } else { 0 };
+        }
+        true
     }
 
     /// Bytes came from it.
@@ -246,13 +278,15 @@ impl Path {
         let retry = Some(sent + step(self.unanswered.saturating_sub(1)));
         let busy = |period: Duration| Some(sent + period).filter(|at| *at <= active + PATH_BUSY_PERIOD);
         match (place, self.proof) {
-            (Place::Search(since), _) if sent.saturating_duration_since(since) < PATH_SEARCH_FAST => retry,
-            (Place::Search(_), _) => Some(sent + PATH_SEARCH_PERIOD),
-            // One that is merely slow is not in doubt.
-            (Place::Current { .. }, _) if self.unanswered > 0 => {
-                Some(sent + step(0).max(self.rtt.unwrap_or_default().saturating_mul(3) / 2))
+            (Place::Search { since, late }, _) if sent.saturating_duration_since(since) < PATH_SEARCH_FAST => {
+                retry.map(|at| at + late * PATH_LATE_TIMES)
             }
-            (Place::Current { compared }, _) => busy(PATH_BUSY_PERIOD).filter(|_| compared),
+            (Place::Search { .. }, _) => Some(sent + PATH_SEARCH_PERIOD),
+            // One that is merely slow is not in doubt.
+            (Place::Current { late, .. }, _) if self.unanswered > 0 => {
+                Some(sent + step(0).max(self.rtt.unwrap_or_default().saturating_mul(3) / 2) + late * PATH_LATE_TIMES)
+            }
+            (Place::Current { compared, .. }, _) => busy(PATH_BUSY_PERIOD).filter(|_| compared),
             (_, Proof::Confirmed) if self.unanswered > 0 => Some(sent + PATH_BACKUP_KEPT / PATH_BACKUP_TRIES),
             (Place::Other { warm: true }, Proof::Confirmed) => {
                 // Mappings live by what passes; of two sides that ask each other, the later one need not.

@@ -667,3 +667,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_peer_that_goes_on_asking_at_a_back_up_is_asked_back_less_and_less() {
+    let mut bed = Bed::with(&[(2, 60)]);
+    for _ in 0..60 {
+        bed.challenged_from(at(2));
+        bed.run(SECOND);
+    }
+    let asked = bed.challenges.iter().filter(|(_, to)| *to == at(1)).count();
+    assert!((2..=8).contains(&asked), "{asked} times in a minute");
+    // Data from there is another matter: the peer may have moved.
+    bed.challenges.clear();
+    bed.paths.datagram_from(at(2), 100, bed.now);
+    bed.run(MS * 200);
+    assert!(bed.challenges.iter().any(|(_, to)| *to == at(1)));
+}
+
+#[test]
+fn a_host_that_calls_late_waits_longer_before_it_calls_a_peer_silent() {
+    let mut bed = Bed::with(&[(2, 60)]);
+    let waits = |bed: &mut Bed| {
+        bed.paths.sending(b"data", bed.now);
+        bed.paths.doubt_at().expect("something waits") - bed.now
+    };
+    let usual = waits(&mut bed);
+    assert!(usual <= PATH_SILENCE_MIN);
+    bed.paths.progress(MS * 40, true, bed.now);
+    // The next thing that is due is done half a second late.
+    bed.now = bed.paths.poll_deadline().expect("back-ups are asked") + MS * 500;
+    bed.run(Duration::ZERO);
+    bed.run(MS * 100);
+    let busy = waits(&mut bed);
+    assert!(busy >= usual + SECOND, "{busy:?}");
+    // What lies back long enough counts no more.
+    bed.paths.datagram_from(at(1), 100, bed.now);
+    bed.paths.progress(MS * 40, true, bed.now);
+    bed.run(SECOND * 3);
+    bed.paths.progress(MS * 40, true, bed.now);
+    assert_eq!(waits(&mut bed), usual);
+}

@@ -10,7 +10,7 @@ use super::exchange::Lent;
 use super::flow::Shared;
 use super::link::Link;
 use super::{Quic, Role, lend};
-use crate::config::limits::{CLOSE_DEADLINE, MIRRORS, QUIC_RIVAL_PATIENCE, SELF_MET_LIFE};
+use crate::config::limits::{CLOSE_DEADLINE, MIRRORS, QUIC_RIVAL_PATIENCE, QUIC_SETUP_TIMEOUT, SELF_MET_LIFE};
 use crate::crypto::identity::wire_id;
 use crate::error::Code;
 use crate::node::api::{OpId, PeerId, Whom};
@@ -220,7 +220,8 @@ impl Quic {
         if let Some(exchange) = &mut link.exchange {
             exchange.tell_addrs(&addrs);
         }
-        let (label, dialled) = (link.label, link.dial.is_some());
+        let (label, dialled, took) =
+            (link.label, link.dial.is_some(), env.now.mono.saturating_duration_since(link.started));
         let legacy = link.exchange.as_ref().and_then(|exchange| exchange.legacy_id());
         let tags = link.paths.as_ref().map_or_else(Vec::new, |paths| paths.tags());
         for tag in tags {
@@ -231,9 +232,10 @@ impl Quic {
         if let Some(id) = legacy {
             self.legacies.insert(wire_id(&id), peer);
         }
-        env.budget.answered(label.ip(), env.now.mono);
+        env.answered(label.ip(), 0);
         let mut ops = self.waiting.remove(&key).unwrap_or_default();
         if dialled {
+            self.pace.took(took);
             ops.extend(env.dialer.finish(&label).into_iter().flat_map(|dial| dial.ops));
         }
         if continues {
@@ -302,6 +304,9 @@ impl Quic {
             let ended = Ended { info, code: lost.code, reason: lost.reason, redial, unsent };
             env.out.events.push_back(SessionEvent::Disconnected(Box::new(ended)));
         } else if dial.is_some() {
+            if lost.code == Code::TimedOut {
+                self.pace.took(QUIC_SETUP_TIMEOUT);
+            }
             let mut ops = env.dialer.finish(&label).map_or_else(Vec::new, |dial| dial.ops);
             let Lost { code, reason, .. } = lost;
             match key {

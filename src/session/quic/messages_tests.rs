@@ -119,7 +119,22 @@ fn large_packets_are_found_and_given_up_where_they_do_not_fit_any_more() {
         found.push(pair.peers[0].connection.current_mtu());
         assert!(done, "{mtu}: {} of 30 arrived; packets of {found:?} bytes", receiver.got.len() - arrived);
     }
-    assert!(found[0] > 8_800 && found[1] <= 1_472 && found[2] <= 1_232, "{found:?}");
+    assert!(found[0] > 8_700 && found[1] <= 1_472 && found[2] <= 1_232, "{found:?}");
+}
+
+#[test]
+fn packets_as_large_as_ethernet_takes_with_ipv6_are_found_at_once() {
+    let mut pair = Pair::new(1, Network { mtu: 1_452, ..Network::clean(5) });
+    let (mut out, mut receiver) = (outbox(), Receiver::new());
+    for _ in 0..30 {
+        assert_eq!(out.push(vec![7; 60_000].into(), 0), Ok(()));
+    }
+    let done = pair.run(Duration::from_secs(5), |pair| {
+        out.write(&mut pair.peers[0].connection).expect("the stream lives");
+        receiver.read(pair.now, &mut pair.peers[1].connection).expect("nothing wrong");
+        pair.peers[0].connection.current_mtu() > 1_440
+    });
+    assert!(done, "packets of {} bytes", pair.peers[0].connection.current_mtu());
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod incoming;
 mod link;
 mod mesh;
 mod outbox;
+mod pace;
 mod parked;
 mod probing;
 mod streams;
@@ -46,8 +47,8 @@ pub use probing::send_probe;
 use crate::bucket::Bucket;
 use crate::config::Cipher;
 use crate::config::limits::{
-    QUIC_COPY_BYTES, QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_RETURNING_PER_SECOND, QUIC_WINDOWS_TOTAL_BYTES,
-    REASSEMBLY_TOTAL_BYTES, SEND_BUFFER_TOTAL_BYTES, TRANSMIT_BYTES, TRANSMIT_SEGMENTS,
+    DIALS_MAX, QUIC_COPY_BYTES, QUIC_PENDING_MAX, QUIC_PENDING_PER_IP, QUIC_RETURNING_PER_SECOND,
+    QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES, SEND_BUFFER_TOTAL_BYTES, TRANSMIT_BYTES, TRANSMIT_SEGMENTS,
 };
 use crate::crypto::identity::{Identity, WireId, wire_id};
 use crate::crypto::tls::Tls;
@@ -57,7 +58,7 @@ use crate::node::api::{Now, OpId, PeerId, Source, StreamId, Transmit, Via};
 use crate::path::proven;
 use crate::path::session::{PathEvent, PathOut, Paths};
 use crate::session::{Env, Out, SessionEvent};
-use crate::timers::Timers;
+use crate::timers::{Timers, earlier};
 use crate::wire::v13::{Probe, ProbeAck, SessionProbe};
 use budget::Budget;
 use bytes::BytesMut;
@@ -65,6 +66,7 @@ use endpoint::{Arrival, Endpoint};
 use exchange::{Lent, Own, Told};
 use flow::Shared;
 use link::{Dialled, Link, Progress};
+use pace::{Answered, Pace};
 use parked::Parked;
 use probing::Probing;
 use quinn_proto::EcnCodepoint;
@@ -109,6 +111,7 @@ pub struct Quic {
     tls: Tls,
     endpoint: Endpoint,
     probing: Probing,
+    pace: Pace,
     topics: Topics,
     /// By the number of the connection's handle, which is used again.
     links: Vec<Option<Box<Link>>>,
@@ -159,6 +162,7 @@ impl Quic {
         Ok(Quic {
             endpoint: Endpoint::new(tls.server(), transport::transport(), rng, now),
             probing: Probing::new(rng, now.mono),
+            pace: Pace::default(),
             options,
             own,
             own_key: identity.key(),
@@ -200,10 +204,49 @@ impl Quic {
             env.out.stats.datagrams_rejected += 1;
             return;
         };
+        let (waits, sent) = (!dial.source.is_chosen() && dial.continues.is_none(), dial.sent());
+        env.answered(from.ip(), sent);
+        match waits {
+            true => {
+                if self.pace.len() >= DIALS_MAX {
+                    self.pace.retain(|addr| env.dialer.is_answered(addr));
+                }
+                self.pace.wait((from, ack.cookie));
+            }
+            false => self.connect(env, (from, ack.cookie)),
+        }
+        self.go_on(env);
+    }
+
+    /// Lets dials that wait go on, as many as may.
+    fn go_on(&mut self, env: &mut Env<'_>) {
+        while self.pace.has_waiting() {
+            let pending = || self.links.iter().flatten().filter(|link| link.is_pending());
+            let under_way = pending().filter(|link| link.role == Role::Dialler).map(|link| link.started);
+            let dials_us = |addr: &SocketAddr| pending().any(|link| link.role == Role::Acceptor && link.label == *addr);
+            let Some((addr, cookie)) = self.pace.next(under_way, dials_us, env.now.mono) else { return };
+            let Some(dial) = env.dialer.get(&addr).filter(|_| env.dialer.is_answered(&addr)) else {
+                // Its owner has given it up.
+                continue;
+            };
+            let key = dial.key;
+            match self.links.iter().flatten().find(|link| link.label == addr && link.is_open()) {
+                // The peer has come by itself.
+                Some(link) if key.is_none() || key == link.key => {
+                    let (ops, peer) = (env.dialer.finish(&addr).map_or_else(Vec::new, |dial| dial.ops), link.peer);
+                    env.out.events.extend(peer.map(|peer| SessionEvent::DialDone { ops, result: Ok(peer) }));
+                }
+                _ => self.connect(env, (addr, cookie)),
+            }
+        }
+    }
+
+    /// A PROBE of ours was answered, and its dial goes on with QUIC.
+    fn connect(&mut self, env: &mut Env<'_>, (from, cookie): Answered) {
+        let Some(dial) = env.dialer.get(&from) else { return };
         let (source, expected, continues) = (dial.source, dial.key, dial.continues);
-        env.budget.answered(from.ip(), env.now.mono);
         let dialled = Dialled { expected, explicit: source.is_chosen(), continues };
-        match self.endpoint.connect(env.now, from, self.tls.client(expected), ack.cookie) {
+        match self.endpoint.connect(env.now, from, self.tls.client(expected), cookie) {
             Ok((handle, connection)) => {
                 let mut link = Link::new(handle, connection, from, source, env.now.mono);
                 link.dial = Some(dialled);
@@ -311,6 +354,7 @@ impl Quic {
         while let Some(index) = self.busy.pop_first() {
             self.work_one(env, index);
         }
+        self.go_on(env);
     }
 
     fn work_one(&mut self, env: &mut Env<'_>, index: usize) {
@@ -413,7 +457,7 @@ impl Quic {
     }
 
     pub fn poll_deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        earlier(self.timers.next(), self.pace.poll_deadline())
     }
 
     /// There are links that `work` has to look at.

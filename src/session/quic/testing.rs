@@ -104,7 +104,7 @@ impl Pair {
         let mut pair = Pair {
             now,
             peers: [dialler, acceptor],
-            network: Network::clean(1),
+            network: Network { mtu: network.mtu, ..Network::clean(1) },
             flying: BTreeMap::new(),
             sent: 0,
             free_at: [now; 2],

@@ -5,7 +5,8 @@
 use super::congestion::Factory;
 use crate::config::limits::{
     QUIC_CONNECTION_WINDOW, QUIC_CRYPTO_BYTES, QUIC_DATAGRAM_RECEIVE_BYTES, QUIC_DATAGRAM_SEND_BYTES,
-    QUIC_IDLE_TIMEOUT, QUIC_PACKET_BYTES, QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW, QUIC_STREAMS_BIDI, QUIC_STREAMS_UNI,
+    QUIC_IDLE_TIMEOUT, QUIC_PACKET_BYTES, QUIC_PACKET_STEP_BYTES, QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW,
+    QUIC_STREAMS_BIDI, QUIC_STREAMS_UNI,
 };
 use quinn_proto::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 /// The settings of every connection.
 pub fn transport() -> TransportConfig {
     let mut mtu = MtuDiscoveryConfig::default();
-    mtu.upper_bound(QUIC_PACKET_BYTES);
+    mtu.upper_bound(QUIC_PACKET_BYTES).minimum_change(QUIC_PACKET_STEP_BYTES);
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(QUIC_STREAMS_BIDI))

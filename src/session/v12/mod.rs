@@ -329,7 +329,7 @@ impl V12 {
         self.by_id.insert(key.wire_id(), id);
         self.by_addr.insert(from, id);
         if how.client || how.proof == Proof::Confirmed {
-            env.budget.answered(from.ip(), now);
+            env.answered(from.ip(), 0);
         }
         env.out.stats.connections += 1;
         env.out.events.push_back(SessionEvent::Connected { peer: id, info });
