@@ -487,8 +487,9 @@ impl Chaos {
                 let b = self.keys[&self.check_info(a, info)];
                 let shared = self.share(a, b);
                 // A modern session for private topics alone does not show which v12 id the peer has: a session of the old
-                // wire, begun when they shared a public one, stays beside it. It does not count as the meeting of the two.
-                let private = !shared.is_empty() && shared.iter().all(|name| topic(*name).1.is_some());
+                // wire, begun when they shared a public one, stays beside it, also when both have left all. It does not count as
+                // the meeting of the two.
+                let private = shared.iter().all(|name| topic(*name).1.is_some());
                 let beside = private && info.session != Session::Quic;
                 if !(if beside { &mut old } else { &mut seen }).insert(b) {
                     return Err(format!("{a} has two sessions with {b}"));
