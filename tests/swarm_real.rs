@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Far beyond what anything here takes.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 const BOTH: Modes = Modes { client: Some(true), server: Some(true), limit: None };
 const SERVER: Modes = Modes { client: Some(false), server: Some(true), limit: None };
 const CLIENT: Modes = Modes { client: Some(true), server: Some(false), limit: None };
