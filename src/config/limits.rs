@@ -293,6 +293,9 @@ pub const PATH_PATIENCE_MAX: Duration = Duration::from_millis(500);
 /// Addresses that are not in use and answer are asked in this period while the connection moves data, which tells their
 /// round trip and finds a dead one before it is needed.
 pub const PATH_BUSY_PERIOD: Duration = Duration::from_secs(5);
+/// It moves data, and is not only kept alive or told of topics and addresses, with so many signs of progress in that time:
+/// of a hundred peers that are merely connected, none is asked every 5 s.
+pub const PATH_BUSY_SIGNS: u32 = 16;
 /// The same on a quiet connection: NATs forget a mapping after 30 s.
 pub const PATH_IDLE_PERIOD: Duration = Duration::from_secs(25);
 /// Of these, so many are asked, the fastest: two that live are enough, and a swarm has many peers.

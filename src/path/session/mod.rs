@@ -21,10 +21,10 @@ mod tests;
 
 use crate::bucket::Bucket;
 use crate::config::limits::{
-    ADDRS_TOLD, PATH_ADDRS, PATH_ANSWERS_BURST, PATH_ANSWERS_PER_SECOND, PATH_BETTER_PERIOD, PATH_KEPT,
-    PATH_LATE_LEAST, PATH_LATE_MAX, PATH_LATE_TIMES, PATH_NAMED_BURST, PATH_NAMED_PER_SECOND, PATH_RUN,
-    PATH_SEARCH_LIFE, PATH_SEARCH_PERIOD, PATH_SEEN, PATH_SEEN_PER_SECOND, PATH_SILENCE_DOUBLINGS, PATH_WARM,
-    WHOLE_DATAGRAM_BYTES,
+    ADDRS_TOLD, PATH_ADDRS, PATH_ANSWERS_BURST, PATH_ANSWERS_PER_SECOND, PATH_BETTER_PERIOD, PATH_BUSY_PERIOD,
+    PATH_BUSY_SIGNS, PATH_KEPT, PATH_LATE_LEAST, PATH_LATE_MAX, PATH_LATE_TIMES, PATH_NAMED_BURST,
+    PATH_NAMED_PER_SECOND, PATH_RUN, PATH_SEARCH_LIFE, PATH_SEARCH_PERIOD, PATH_SEEN, PATH_SEEN_PER_SECOND,
+    PATH_SILENCE_DOUBLINGS, PATH_WARM, WHOLE_DATAGRAM_BYTES,
 };
 use crate::crypto::path::PathKeys;
 use crate::path::budget::DialBudget;
@@ -90,8 +90,10 @@ pub struct Paths {
     waiting: Option<Instant>,
     /// The last datagrams that left while that was in doubt, newest last.
     kept: VecDeque<Vec<u8>>,
-    /// When data last moved, either way.
+    /// When data last moved, and not only a few packets; signs of progress since then, in the present `PATH_BUSY_PERIOD`.
     active: Instant,
+    counted: Instant,
+    signs: u32,
     /// Signs of progress in a row without a silence between them.
     run: u32,
     /// All addresses are asked since then.
@@ -122,6 +124,8 @@ impl Paths {
             waiting: None,
             kept: VecDeque::new(),
             active: now,
+            counted: now,
+            signs: 0,
             run: 0,
             search: None,
             fruitless: 0,
@@ -203,13 +207,19 @@ impl Paths {
                 (self.waiting, self.fruitless) = (None, 0);
             }
         }
-        (self.rtt, self.active) = (Some(rtt), now);
+        self.rtt = Some(rtt);
+        if now.saturating_duration_since(self.counted) >= PATH_BUSY_PERIOD {
+            (self.counted, self.signs) = (now, 0);
+        }
+        self.signs = self.signs.saturating_add(1);
+        if self.signs >= PATH_BUSY_SIGNS {
+            self.active = now;
+        }
     }
 
     /// A datagram left that the peer has to acknowledge: from now on silence means something. Of several that leave at
     /// one time, the first will do.
     pub fn sending(&mut self, datagram: &[u8], now: Instant) {
-        self.active = now;
         self.called(now);
         let since = *self.waiting.get_or_insert(now);
         let doubted = self.current.asked.is_some() || now.saturating_duration_since(since) >= self.silence() / 2;
