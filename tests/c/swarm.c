@@ -243,6 +243,8 @@ static void bans(void) {
     OK(setowire_swarm_ban(a->swarm, b->key, 32, 1, true));
     until(a, SETOWIRE_EVENT_DISCONNECTION, 2);
     until(b, SETOWIRE_EVENT_DISCONNECTION, 2);
+    struct timespec longer = {.tv_nsec = 20 * 1000 * 1000};
+    nanosleep(&longer, NULL);
     CHECK(dial(b, a) == 0);
     until(a, SETOWIRE_EVENT_CONNECTION, 3);
     CHECK(state_of(a).server_opened == 3 && state_of(a).server_closed == 2);
