@@ -1,7 +1,7 @@
 //! The swarm on real sockets, over loopback: the rows of the test matrix that are not about time alone.
 //!
 //! Each test has topics of its own; they run one after another, because all swarms of the machine share the beacons.
-//! `SETOWIRE_REAL_RUNS=5` repeats the chaos, `SETOWIRE_REAL_PEERS=50` sets the size of the largest swarm.
+//! `SETOWIRE_REAL_RUNS=5` repeats the chaos, `SETOWIRE_REAL_PEERS=200` sets the size of the largest swarm.
 
 use setowire::config::swarm::{Preset, SwarmOptions};
 use setowire::event::{Record, kind};

@@ -6,7 +6,7 @@
 //! Of two peers that dial each other both need one handshake only: who hears the other's waits for what becomes of it.
 //! In: addresses that answered a PROBE, how long handshakes took. Out: which one goes on.
 //! Invariants: one place per address; a handshake holds up others for `HANDSHAKE_HELD` at most, so that peers who do not
-//! go on stop nobody. Dials that the application asked for are not to be put here.
+//! go on stop nobody. Dials that the application began are not to be put here.
 
 use crate::config::limits::{HANDSHAKE_BRISK, HANDSHAKE_HELD, HANDSHAKES_LEAST, HANDSHAKES_MOST, HANDSHAKES_START};
 use std::collections::VecDeque;
