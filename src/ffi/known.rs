@@ -8,11 +8,11 @@ use super::handle;
 use super::pointer::{self, Out};
 use super::setowire_swarm;
 use super::swarm::time_limit;
-use crate::error::{Error, Result};
-use crate::event::known_json;
+use crate::error::{Code, Error, Result};
+use crate::event::text::Known;
 use crate::node::manage::{no_whom, whom_from};
 use crate::node::{PeerId, Whom};
-use serde_json::Value;
+use serde::Serialize;
 use std::ffi::c_char;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -243,7 +243,7 @@ pub unsafe extern "C" fn setowire_swarm_known_peers(
     guard("setowire_swarm_known_peers", || {
         let read = || {
             let known = handle::get(swarm)?.known_peers()?;
-            Ok(Value::Array(known.iter().map(known_json).collect()).to_string())
+            json(&known.iter().map(Known::from).collect::<Vec<_>>())
         };
         // SAFETY: the header asks for `cap` writable bytes, and for a place for a number.
         unsafe { text_out(buf, cap, len, read) }
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn setowire_swarm_known_peer(
             let swarm = handle::get(swarm)?;
             // SAFETY: the header asks for `key_len` readable bytes.
             let whom = unsafe { whom(key, key_len)? };
-            Ok(known_json(&swarm.known_peer(whom)?).to_string())
+            json(&Known::from(&swarm.known_peer(whom)?))
         };
         // SAFETY: the header asks for `cap` writable bytes, and for a place for a number.
         unsafe { text_out(buf, cap, len, read) }
@@ -310,6 +310,11 @@ pub(super) fn address(text: &str) -> Result<SocketAddr> {
     address
         .filter(crate::path::is_dialable)
         .ok_or_else(|| Error::invalid(format!("addr: {text:?} is not an address of one peer, like 192.168.0.7:40001")))
+}
+
+fn json(object: &impl Serialize) -> Result<String> {
+    serde_json::to_string(object)
+        .map_err(|e| Error::new(Code::Internal, format!("a listing could not be written: {e}")))
 }
 
 /// Copies text and tells its length; empty and 0 if there is none.

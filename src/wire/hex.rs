@@ -3,16 +3,19 @@
 //! Written in lower case; read in either case, because what is compared afterwards
 //! are bytes. Reading takes exactly the digits of the array asked for.
 
-use std::fmt::Write;
-
 /// Lower-case digits of `bytes`.
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
+        text.push(letter(byte >> 4));
+        text.push(letter(byte & 15));
     }
     text
+}
+
+/// The digit of a value below 16.
+fn letter(value: u8) -> char {
+    char::from(if value < 10 { b'0' | value } else { b'W'.wrapping_add(value) })
 }
 
 /// The `N` bytes that `2 * N` digits say; none for any other length or character.

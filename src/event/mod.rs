@@ -6,13 +6,14 @@
 //! Life-cycle events carry one JSON object, so that a new field needs no new ABI.
 //! The numbers of the kinds are part of the ABI: append only, never renumbered.
 
-use crate::crypto::tls::Suite;
+pub mod text;
+
 use crate::error::Code;
-use crate::node::{Candidate, Event, KnownPeer, PeerInfo, StreamChange, Whom};
+use crate::node::{Event, StreamChange};
+use crate::wire::hex;
 use bytes::Bytes;
-use serde_json::{Value, json};
-use std::net::IpAddr;
 use std::time::Duration;
+use text::json;
 
 /// The kinds of events; bit `n` of an event mask is kind `n`.
 pub mod kind {
@@ -112,12 +113,15 @@ impl From<Event> for Record {
     fn from(event: Event) -> Record {
         let about = |kind, peer: u64| Record { kind, subject: peer, peer, ..Record::default() };
         match event {
-            Event::Connection(info) => Record { data: text(&peer_json(&info)), ..about(kind::CONNECTION, info.id.0) },
-            Event::Update(info) => Record { data: text(&peer_json(&info)), ..about(kind::UPDATE, info.id.0) },
+            Event::Connection(info) => {
+                Record { data: json(&text::Peer::new(&info, None)), ..about(kind::CONNECTION, info.id.0) }
+            }
+            Event::Update(info) => {
+                Record { data: json(&text::Peer::new(&info, None)), ..about(kind::UPDATE, info.id.0) }
+            }
             Event::Disconnection { peer, code, reason, info } => {
-                let mut object = peer_json(&info);
-                object["reason"] = json!(reason);
-                Record { code: code as i32, data: text(&object), ..about(kind::DISCONNECTION, peer.0) }
+                let data = json(&text::Peer::new(&info, Some(&reason)));
+                Record { code: code as i32, data, ..about(kind::DISCONNECTION, peer.0) }
             }
             Event::Message { peer, data, clear, broadcast } => {
                 let flags = if clear { MESSAGE_CLEAR } else { 0 };
@@ -143,7 +147,7 @@ impl From<Event> for Record {
             }
             Event::OpDone { op, tag, peer, code, detail } => {
                 let data = match (code, peer) {
-                    (None, Some(peer)) => text(&json!({ "peer": peer.0 })),
+                    (None, Some(peer)) => json(&text::Connected { peer: peer.0 }),
                     _ => detail.into(),
                 };
                 Record {
@@ -157,52 +161,40 @@ impl From<Event> for Record {
                 }
             }
             Event::Changed { connecting, connections, known } => {
-                let object = json!({ "connecting": connecting, "connections": connections, "known": known });
-                Record { data: text(&object), ..about(kind::CHANGED, 0) }
+                let data = json(&text::Counts { connecting, connections, known });
+                Record { data, ..about(kind::CHANGED, 0) }
             }
             Event::Candidate { candidate, accepted } => {
                 let kind = if accepted { kind::PEER } else { kind::PEER_REJECTED };
                 let topic = candidate.topic.map_or(0, |topic| topic.0);
-                Record { tag: topic, data: text(&candidate_json(&candidate)), ..about(kind, 0) }
+                Record { tag: topic, data: json(&text::Found::from(&candidate)), ..about(kind, 0) }
             }
             Event::Found { op, tag, candidate } => {
-                Record { subject: op.0, tag, data: text(&candidate_json(&candidate)), ..about(kind::FOUND, 0) }
+                Record { subject: op.0, tag, data: json(&text::Found::from(&candidate)), ..about(kind::FOUND, 0) }
             }
             Event::TopicUpdated { topic, ok } => {
                 let code = if ok { 0 } else { Code::Unreachable as i32 };
                 Record { subject: topic.0, code, ..about(kind::TOPIC_UPDATED, 0) }
             }
             Event::PeerTopic { whom, topic } => {
-                Record { tag: topic.0, data: text(&whom_json(&whom)), ..about(kind::PEER_TOPIC, 0) }
+                Record { tag: topic.0, data: json(&text::Name::from(&whom)), ..about(kind::PEER_TOPIC, 0) }
             }
             Event::Banned { whom, reason } => {
-                let mut object = whom_json(&whom);
-                object["reason"] = json!(reason);
-                Record { data: text(&object), ..about(kind::BANNED, 0) }
+                let data = json(&text::Banned { name: text::Name::from(&whom), reason: &reason });
+                Record { data, ..about(kind::BANNED, 0) }
             }
             Event::Ask(question) => {
-                let mut object = whom_json(&question.whom);
-                object["purpose"] = json!(question.purpose.name());
-                object["address"] = json!(question.address.map(|address| plain_ip(address.ip())));
-                object["port"] = json!(question.address.map(|address| address.port()));
+                let data = json(&text::Ask::from(&question));
                 let topic = question.topic.map_or(0, |topic| topic.0);
-                Record { subject: question.id, tag: topic, data: text(&object), ..about(kind::ASK, 0) }
+                Record { subject: question.id, tag: topic, data, ..about(kind::ASK, 0) }
             }
             Event::Round(asked) => {
-                let object = json!({
-                    "name": hex(&asked.name),
-                    "kind": asked.kind.name(),
-                    "clear": asked.clear,
-                    "key": hex(&asked.key),
-                    "port_v4": asked.ports.v4,
-                    "port_v6": asked.ports.v6,
-                });
-                Record { subject: asked.query, data: text(&object), ..about(kind::ROUND, 0) }
+                Record { subject: asked.query, data: json(&text::Round::from(&*asked)), ..about(kind::ROUND, 0) }
             }
             Event::RoundCancelled { query } => Record { subject: query, ..about(kind::ROUND_CANCELLED, 0) },
             Event::Unannounce(of) => {
-                let object = json!({ "name": hex(&of.0), "key": hex(&of.1) });
-                Record { data: text(&object), ..about(kind::UNANNOUNCE, 0) }
+                let data = json(&text::Unannounce { name: hex::encode(&of.0), key: hex::encode(&of.1) });
+                Record { data, ..about(kind::UNANNOUNCE, 0) }
             }
             Event::Peers { json } => Record { data: json.into(), ..about(kind::PEERS, 0) },
             Event::Closed { code, detail } => {
@@ -214,79 +206,7 @@ impl From<Event> for Record {
 
 /// The record that tells how many messages found no room.
 pub fn lost(messages: u64, total: u64) -> Bytes {
-    text(&json!({ "messages": messages, "total": total }))
-}
-
-fn peer_json(info: &PeerInfo) -> Value {
-    json!({
-        "peer": info.id.0,
-        "id": info.legacy_id.map(|id| hex(&id)),
-        "key": info.key.map(|key| hex(&key)),
-        "address": plain_ip(info.address.ip()),
-        "port": info.address.port(),
-        "source": info.source.name(),
-        "session": info.session.name(),
-        "security": info.session.security(),
-        "suite": info.suite.map(Suite::name),
-        "topics": info.topics.iter().map(|topic| topic.0).collect::<Vec<_>>(),
-        "explicit": info.explicit,
-        "family": info.family.name(),
-        "confirmed": info.confirmed,
-        "client": info.client,
-        "rtt_us": info.rtt.map(micros),
-        "connect_ms": u64::try_from(info.connect_time.as_millis()).unwrap_or(u64::MAX),
-        "max_message": info.max_message,
-        "addresses": info.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
-}
-
-/// A peer by the name that it has.
-pub fn whom_json(whom: &Whom) -> Value {
-    match whom {
-        Whom::Key(key) => json!({ "key": hex(key), "id": null }),
-        Whom::Legacy(id) => json!({ "key": null, "id": hex(id) }),
-    }
-}
-
-/// What is known of a peer, connected or not.
-pub fn known_json(known: &KnownPeer) -> Value {
-    let mut object = whom_json(&known.whom);
-    let more = json!({
-        "addresses": known.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "source": known.source.name(),
-        "topics": known.topics.iter().map(|topic| topic.0).collect::<Vec<_>>(),
-        "peer": known.connected.map_or(0, |peer| peer.0),
-        "attempts": known.attempts,
-        "priority": known.priority,
-        "prioritized": known.priority.is_some_and(|priority| priority >= 2),
-        "proven": known.proven,
-        "banned": known.banned,
-        "client": known.client,
-        "explicit": known.explicit,
-        "reconnecting": known.reconnecting,
-        "queued": known.queued,
-        "waiting": known.waiting,
-        "dialling": known.dialling,
-    });
-    if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
-        object.extend(more);
-    }
-    object
-}
-
-fn candidate_json(candidate: &Candidate) -> Value {
-    let mut object = whom_json(&candidate.whom);
-    object["address"] = json!(candidate.address.map(|address| plain_ip(address.ip())));
-    object["port"] = json!(candidate.address.map(|address| address.port()));
-    object["source"] = json!(candidate.source.name());
-    object["local"] = json!(candidate.local);
-    object["topic"] = json!(candidate.topic.map(|topic| topic.0));
-    object
-}
-
-/// Without the `::ffff:` of an IPv4 address seen through an IPv6 socket.
-fn plain_ip(ip: IpAddr) -> String {
-    ip.to_canonical().to_string()
+    json(&text::Lost { messages, total })
 }
 
 /// Whole microseconds; a duration beyond 584,000 years is cut.
@@ -294,21 +214,14 @@ pub fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn text(value: &Value) -> Bytes {
-    value.to_string().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::node::{
-        Asked, Broadcast, Family, LocalPorts, OpId, PeerId, RoundKind, Session, Source, StreamId, TopicId,
+        Asked, Broadcast, Family, LocalPorts, OpId, PeerId, PeerInfo, RoundKind, Session, Source, StreamId, TopicId,
     };
+    use crate::wire::hex::encode as hex;
+    use serde_json::{Value, json};
 
     fn info() -> PeerInfo {
         PeerInfo {
