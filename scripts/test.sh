@@ -23,6 +23,9 @@ export SETOWIRE_PYTHON="$PWD/target/venv/bin/python"
 export SETOWIRE_OLD_PYTHON="$PWD/target/old-peer/bin/python"
 export SETOWIRE_AIOQUIC_PYTHON="$PWD/target/aioquic-peer/bin/python"
 
+# A fresh machine has nothing to build on, and keeps nothing.
+[ "${CI:-}" != true ] || export CARGO_INCREMENTAL=0
+
 say() { printf '\n== %s\n' "$*"; }
 stop() { echo "scripts/test.sh: $*" >&2; exit 1; }
 

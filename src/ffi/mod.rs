@@ -5,7 +5,7 @@
 //! Invariants: every export runs inside `guard`, so no panic crosses the boundary;
 //! pointers become references only in `pointer`; out-parameters are written on every
 //! path; a swarm is looked up in a table (`handle`), so a stale or wrong swarm pointer is an
-//! error and never a crash. The docs here are the header: build.rs turns these files,
+//! error and never a crash. The docs here are the header: tests/header turns these files,
 //! in reading order, into `setowire.h`, which begins with the text below.
 #![doc = include_str!("intro.md")]
 #![allow(non_camel_case_types)]
