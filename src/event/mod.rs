@@ -266,6 +266,16 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_told_in_full_whatever_its_length() {
+        let longest = "[fe80:1002:1003:1004:1005:1006:1007:1008%4294967295]:65535";
+        let addresses = [longest, "[::ffff:255.255.255.255]:65535", "[::]:0"].map(|text| text.parse().unwrap());
+        let info = PeerInfo { address: addresses[1], addresses: addresses.into(), ..info() };
+        let object: Value = serde_json::from_slice(&Record::from(Event::Update(Box::new(info))).data).unwrap();
+        assert_eq!(object["address"], "255.255.255.255");
+        assert_eq!(object["addresses"], json!([longest, "[::ffff:255.255.255.255]:65535", "[::]:0"]));
+    }
+
+    #[test]
     fn a_disconnection_adds_code_and_reason() {
         let record = Record::from(Event::Disconnection {
             peer: PeerId(7),

@@ -312,6 +312,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr> {
         .ok_or_else(|| Error::invalid(format!("addr: {text:?} is not an address of one peer, like 192.168.0.7:40001")))
 }
 
+/// The text of what is listed.
 fn json(object: &impl Serialize) -> Result<String> {
     serde_json::to_string(object)
         .map_err(|e| Error::new(Code::Internal, format!("a listing could not be written: {e}")))
