@@ -22,6 +22,7 @@ use crate::error::Code;
 use crate::event::{self, RECORD_HEADER, Record, kind};
 use crate::node::{Event, OpId};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 pub struct EventBuffer {
     records: VecDeque<Record>,
@@ -32,7 +33,11 @@ pub struct EventBuffer {
     /// The position behind the last `CONNECTION` or `DISCONNECTION`.
     life_cycle: u64,
     /// Shown to event loops; made when the application asks for it.
-    signal: Option<Signal>,
+    signal: Option<Arc<Signal>>,
+    /// The queue was empty and is not: the signal is to be raised.
+    filled: bool,
+    /// Raises that `clear` did not take back yet; of an empty queue, those that are still on their way.
+    raised: u64,
     max_items: usize,
     max_bytes: usize,
     mask: EventMask,
@@ -74,6 +79,8 @@ impl EventBuffer {
             states: HashMap::new(),
             life_cycle: 0,
             signal: None,
+            filled: false,
+            raised: 0,
             max_items,
             max_bytes,
             mask: mask | 1 << kind::CLOSED,
@@ -147,6 +154,7 @@ impl EventBuffer {
 
     /// The record that `pop` would give.
     pub fn peek(&mut self) -> Option<&Record> {
+        self.lower_signal();
         let record = self.records.front_mut()?;
         if record.kind == kind::LOST {
             record.data = event::lost(self.lost, self.lost_total);
@@ -181,9 +189,7 @@ impl EventBuffer {
         if is_state(record.kind) && self.states.get(&key) == Some(&position) {
             self.states.remove(&key);
         }
-        if self.records.is_empty() {
-            self.set_signal();
-        }
+        self.lower_signal();
         Some(record)
     }
 
@@ -204,7 +210,7 @@ impl EventBuffer {
         self.message_bytes = 0;
         self.notices = 0;
         self.rounds = self.records.iter().filter(|record| is_round(record.kind)).count();
-        self.set_signal();
+        self.lower_signal();
     }
 
     /// Each live peer holds a place for its disconnection; a new one needs two.
@@ -262,13 +268,30 @@ impl EventBuffer {
     /// The descriptor that is readable while there is something to take.
     pub fn signal(&mut self) -> std::io::Result<&Signal> {
         if self.signal.is_none() {
-            let signal = Signal::new()?;
+            let signal = Arc::new(Signal::new()?);
             if !self.records.is_empty() {
                 signal.raise();
+                self.raised = 1;
             }
             self.signal = Some(signal);
         }
-        self.signal.as_ref().ok_or_else(|| std::io::ErrorKind::Other.into())
+        self.signal.as_deref().ok_or_else(|| std::io::ErrorKind::Other.into())
+    }
+
+    /// The signal, if it is to be raised; once the lock is released.
+    pub fn take_signal(&mut self) -> Option<Arc<Signal>> {
+        let filled = std::mem::take(&mut self.filled);
+        let signal = self.signal.as_ref().filter(|_| filled)?;
+        self.raised = self.raised.saturating_add(1);
+        Some(signal.clone())
+    }
+
+    /// Takes back what was raised when nothing waits.
+    fn lower_signal(&mut self) {
+        if self.raised > 0 && self.records.is_empty() {
+            let taken = self.signal.as_ref().map_or(self.raised, |signal| signal.clear());
+            self.raised = self.raised.saturating_sub(taken);
+        }
     }
 
     /// Closes the descriptor, which a forked child shares with its parent.
@@ -324,17 +347,7 @@ impl EventBuffer {
         self.seq = self.seq.saturating_add(1);
         record.seq = self.seq;
         self.records.push_back(record);
-        if self.records.len() == 1 {
-            self.set_signal();
-        }
-    }
-
-    fn set_signal(&self) {
-        match &self.signal {
-            Some(signal) if self.records.is_empty() => signal.clear(),
-            Some(signal) => signal.raise(),
-            None => {}
-        }
+        self.filled |= self.records.len() == 1;
     }
 }
 

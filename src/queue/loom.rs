@@ -1,7 +1,7 @@
 //! Every interleaving of the hand-over, as far as loom finds them:
 //! `RUSTFLAGS="--cfg setowire_loom" cargo test --lib --release loom`.
 //!
-//! Checked are `Mailbox`, with a buffer that keeps the level of a descriptor as the event
+//! Checked are `Mailbox`, with a buffer that counts the raises of a descriptor as the event
 //! buffer does, and the way `setowire_swarm_free` takes a swarm away from calls and from its
 //! dispatcher, with the real `Table`.
 
@@ -13,11 +13,12 @@ use loom::{model, thread};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Numbers, the last of which is `END`, and a level as of a descriptor.
+/// Numbers, the last of which is `END`, and a level as of a descriptor: readable while it is not 0.
 #[derive(Default)]
 struct Numbers {
     waiting: VecDeque<usize>,
-    raised: bool,
+    level: Arc<AtomicUsize>,
+    raised: usize,
     finished: bool,
 }
 
@@ -26,7 +27,25 @@ const END: usize = 99;
 impl Numbers {
     fn push(&mut self, number: usize) {
         self.waiting.push_back(number);
-        self.raised = true;
+    }
+
+    fn lower(&mut self) {
+        if self.raised > 0 && self.waiting.is_empty() {
+            self.raised -= self.level.swap(0, SeqCst);
+        }
+    }
+}
+
+/// As the event queue does it: what shows the level is raised when the lock is free again.
+fn push(mailbox: &Box, number: usize) {
+    let level = mailbox.with(|numbers| {
+        let filled = numbers.waiting.is_empty();
+        numbers.push(number);
+        numbers.raised += usize::from(filled);
+        filled.then(|| numbers.level.clone())
+    });
+    if let Some(level) = level {
+        level.fetch_add(1, SeqCst);
     }
 }
 
@@ -34,8 +53,9 @@ impl Buffer for Numbers {
     type Item = usize;
 
     fn pop(&mut self) -> Option<usize> {
+        self.lower();
         let number = self.waiting.pop_front()?;
-        self.raised = !self.waiting.is_empty();
+        self.lower();
         self.finished |= number == END;
         Some(number)
     }
@@ -116,7 +136,6 @@ fn loom_a_waiter_sees_every_item_once() {
         second.join().unwrap();
         seen.sort_unstable();
         assert_eq!(seen, [1, 2]);
-        assert!(!mailbox.with(|numbers| numbers.raised));
     });
 }
 
@@ -124,17 +143,43 @@ fn loom_a_waiter_sees_every_item_once() {
 fn loom_the_level_tells_whether_something_waits() {
     model(|| {
         let mailbox = mailbox();
+        let level = mailbox.with(|numbers| numbers.level.clone());
         let writer = spawn(&mailbox, |mailbox| {
-            mailbox.with(|numbers| numbers.push(1));
-            mailbox.with(|numbers| numbers.push(2));
+            push(mailbox, 1);
+            push(mailbox, 2);
         });
-        let reader = spawn(&mailbox, |mailbox| {
-            mailbox.with(|numbers| numbers.pop());
-        });
-        mailbox.with(|numbers| assert_eq!(numbers.raised, !numbers.is_empty()));
+        // Reads when the level says so: that never leaves something unread.
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            if level.load(SeqCst) > 0 {
+                seen.extend(mailbox.with(|numbers| numbers.pop()));
+            } else {
+                thread::yield_now();
+            }
+        }
         writer.join().unwrap();
-        reader.join().unwrap();
-        mailbox.with(|numbers| assert_eq!(numbers.raised, !numbers.is_empty()));
+        assert_eq!(seen, [1, 2]);
+        // What came late is gone after one more look.
+        assert_eq!(mailbox.with(|numbers| numbers.pop()), None);
+        assert_eq!(level.load(SeqCst), 0);
+    });
+}
+
+#[test]
+fn loom_a_reader_that_does_not_ask_leaves_a_level_that_is_true_in_the_end() {
+    model(|| {
+        let mailbox = mailbox();
+        let level = mailbox.with(|numbers| numbers.level.clone());
+        let (first, second) =
+            (spawn(&mailbox, |mailbox| push(mailbox, 1)), spawn(&mailbox, |mailbox| push(mailbox, 2)));
+        let taken = mailbox.with(|numbers| numbers.pop());
+        first.join().unwrap();
+        second.join().unwrap();
+        // One is left at least, and shown.
+        assert!(level.load(SeqCst) > 0);
+        let left = std::iter::from_fn(|| mailbox.with(|numbers| numbers.pop())).count();
+        assert_eq!(left + usize::from(taken.is_some()), 2);
+        assert_eq!(level.load(SeqCst), 0);
     });
 }
 

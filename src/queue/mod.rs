@@ -89,7 +89,13 @@ impl EventQueue {
 
     /// Puts in what came together, so that a consumer that sleeps wakes once.
     pub fn push_all(&self, events: impl Iterator<Item = Event>) {
-        self.events.with(|buffer| events.for_each(|event| buffer.push(event)));
+        let signal = self.events.with(|buffer| {
+            events.for_each(|event| buffer.push(event));
+            buffer.take_signal()
+        });
+        if let Some(signal) = signal {
+            signal.raise();
+        }
     }
 
     /// Whether the node may take on another connection; false until the application has read.

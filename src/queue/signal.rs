@@ -1,8 +1,11 @@
 //! A descriptor that is readable while the event queue holds something: an eventfd
 //! on Linux, a pipe elsewhere.
 //!
-//! Level-triggered: `raise` when the queue becomes non-empty, `clear` when it becomes
-//! empty, both under the queue's lock, so the level always tells the truth.
+//! Level-triggered: `raise` when the queue has become non-empty, `clear` when it becomes
+//! empty. Whoever raises has released the queue's lock before: the thread that is woken
+//! may be given the processor of the one that woke it, and would wait for that lock at once.
+//! So a raise may come after the clear that was meant for it; `EventBuffer` counts both,
+//! and whoever finds the queue empty takes back what came late.
 //! Invariants: close-on-exec and non-blocking; the application only polls it.
 
 use std::io;
@@ -52,7 +55,7 @@ impl Signal {
         self.read.as_raw_fd()
     }
 
-    /// Makes it readable. It is raised once per time the queue fills, so it cannot be full.
+    /// Makes it readable. A pipe that is full stays so.
     pub fn raise(&self) {
         let one = 1u64.to_ne_bytes();
         #[cfg(target_os = "linux")]
@@ -63,10 +66,21 @@ impl Signal {
         unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) };
     }
 
-    /// Takes back what `raise` did.
-    pub fn clear(&self) {
+    /// Takes back what `raise` did and returns how many of its calls.
+    #[cfg(target_os = "linux")]
+    pub fn clear(&self) -> u64 {
         let mut count = [0u8; 8];
         // SAFETY: eight bytes are writable at `count`; the descriptor is open.
-        unsafe { libc::read(self.read.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        let read = unsafe { libc::read(self.read.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        if read == 8 { u64::from_ne_bytes(count) } else { 0 }
+    }
+
+    /// Takes back what `raise` did and returns how many of its calls: as many as fit in one read.
+    #[cfg(not(target_os = "linux"))]
+    pub fn clear(&self) -> u64 {
+        let mut raised = [0u8; 512];
+        // SAFETY: as many bytes are writable at `raised`; the descriptor is open.
+        let read = unsafe { libc::read(self.read.as_raw_fd(), raised.as_mut_ptr().cast(), raised.len()) };
+        u64::try_from(read).unwrap_or(0) / 8
     }
 }

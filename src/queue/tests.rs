@@ -265,6 +265,35 @@ fn the_descriptor_is_readable_exactly_while_something_waits() {
 }
 
 #[test]
+fn a_raise_that_comes_after_its_event_was_read_is_taken_back_by_the_next_look() {
+    let mut buffer = EventBuffer::new(16, 1 << 17, ALL);
+    let descriptor = buffer.signal().unwrap().descriptor();
+    let push = |buffer: &mut EventBuffer| {
+        buffer.push(message(1, 100));
+        buffer.take_signal()
+    };
+    let late = push(&mut buffer).unwrap();
+    assert!(push(&mut buffer).is_none(), "it is not empty");
+    while buffer.pop().is_some() {}
+    late.raise();
+    assert!(readable(descriptor));
+    assert!(buffer.pop().is_none());
+    assert!(!readable(descriptor));
+    // Two that are late, and one in time.
+    let first = push(&mut buffer).unwrap();
+    buffer.pop().unwrap();
+    let second = push(&mut buffer).unwrap();
+    first.raise();
+    buffer.pop().unwrap();
+    assert!(!readable(descriptor));
+    push(&mut buffer).unwrap().raise();
+    assert!(readable(descriptor));
+    second.raise();
+    buffer.pop().unwrap();
+    assert!(!readable(descriptor));
+}
+
+#[test]
 fn a_drain_tells_the_size_it_needs() {
     let queue = EventQueue::new(16, 1 << 17, ALL).unwrap();
     queue.push(message(1, 100));
