@@ -35,9 +35,15 @@ impl Watched {
         self.io.get_ref()
     }
 
-    /// Runs `receive`, unless nothing has come since it found nothing.
-    pub fn receive<T>(&self, receive: impl FnOnce(&UdpSocket) -> io::Result<T>) -> io::Result<T> {
-        self.io.try_io(Interest::READABLE, receive)
+    /// Runs `receive`, which tells whether it may have left something, unless nothing has come since nothing was left.
+    pub fn receive(&self, receive: impl FnOnce(&UdpSocket) -> io::Result<bool>) -> io::Result<()> {
+        let mut done = false;
+        let result = self.io.try_io(Interest::READABLE, |socket| {
+            done = !receive(socket)?;
+            // Known without asking the system once more: what comes later is told by the event loop.
+            if done { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if done { Ok(()) } else { result }
     }
 
     /// Runs `send`, unless there is no room since it found none.

@@ -335,12 +335,13 @@ impl Received {
         self.metas.iter().take(self.filled).map(|meta| meta.len.div_ceil(meta.stride.max(1))).sum()
     }
 
-    fn fill(&mut self, io: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {
+    /// Takes what has arrived. Whether there may be more: one system call takes all that fits, where it takes several.
+    fn fill(&mut self, io: &UdpSocket, state: &UdpSocketState) -> io::Result<bool> {
         let mut buffers = self.storage.chunks_exact_mut(COPY_BYTES);
         let mut slices: [IoSliceMut<'_>; limits::RECV_BATCH] =
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
         self.filled = state.recv(UdpSockRef::from(io), &mut slices, &mut self.metas)?;
-        Ok(())
+        Ok(self.filled == limits::RECV_BATCH || !cfg!(any(target_os = "linux", target_os = "android")))
     }
 }
 
