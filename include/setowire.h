@@ -1882,6 +1882,30 @@ int32_t setowire_peer_send_owned(setowire_swarm *swarm,
                                  void *user_data);
 
 /**
+ * Queues several messages to a peer, in order: what setowire_peer_send() does for each, without a tag, in one call. With small
+ * messages it takes a fraction of the time.
+ *
+ * @param swarm   The swarm; not NULL.
+ * @param peer    The peer's id.
+ * @param data    The messages, one behind the other. NULL only with `len` 0. Copied.
+ * @param len     The bytes of all of them together.
+ * @param sizes   The bytes of each. NULL only with `count` 0. Their sum is `len`, or nothing is queued.
+ * @param count   How many there are.
+ * @param queued  Where it is written how many were queued, from the first one on; 0 if the swarm, a length or a pointer is
+ *                wrong. Not NULL.
+ * @return 0 if all of them were queued, or why the one behind the last that was, was not: as for setowire_peer_send().
+ * @since 0.1.0
+ */
+SETOWIRE_API
+int32_t setowire_peer_send_many(setowire_swarm *swarm,
+                                uint64_t peer,
+                                const uint8_t *data,
+                                size_t len,
+                                const uint32_t *sizes,
+                                size_t count,
+                                size_t *queued);
+
+/**
  * Sends a datagram to a peer over setowire/13: it leaves soon and once, in no order with anything else, and is lost
  * where the network loses it.
  *

@@ -53,6 +53,11 @@ fn without_streams_with_few_descriptors_a_thousand_swarms() {
 }
 
 #[test]
+fn many_messages_in_one_call() {
+    run("many");
+}
+
+#[test]
 fn streams_both_ways_and_every_end_of_them() {
     run("streams");
 }

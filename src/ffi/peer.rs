@@ -16,7 +16,7 @@ use super::swarm::check_message;
 use super::{setowire_peer_details, setowire_release_cb, setowire_swarm};
 use crate::config::limits::QUIC_COPY_BYTES;
 use crate::crypto::tls::Suite;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::micros;
 use crate::node::{Family, PeerId, PeerInfo, Session, Source};
 use std::borrow::Cow;
@@ -74,6 +74,61 @@ pub unsafe extern "C" fn setowire_peer_send_owned(
     guard("setowire_peer_send_owned", move || {
         // SAFETY: the header asks for `len` readable bytes, until they are released.
         unsafe { send(swarm, peer, lent.data(), len, tag) }
+    })
+}
+
+/// Queues several messages to a peer, in order: what setowire_peer_send() does for each, without a tag, in one call. With small
+/// messages it takes a fraction of the time.
+///
+/// @param swarm   The swarm; not NULL.
+/// @param peer    The peer's id.
+/// @param data    The messages, one behind the other. NULL only with `len` 0. Copied.
+/// @param len     The bytes of all of them together.
+/// @param sizes   The bytes of each. NULL only with `count` 0. Their sum is `len`, or nothing is queued.
+/// @param count   How many there are.
+/// @param queued  Where it is written how many were queued, from the first one on; 0 if the swarm, a length or a pointer is
+///                wrong. Not NULL.
+/// @return 0 if all of them were queued, or why the one behind the last that was, was not: as for setowire_peer_send().
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setowire_peer_send_many(
+    swarm: *mut setowire_swarm,
+    peer: u64,
+    data: *const u8,
+    len: usize,
+    sizes: *const u32,
+    count: usize,
+    queued: *mut usize,
+) -> i32 {
+    guard("setowire_peer_send_many", || {
+        // SAFETY: the header asks for a place for a number.
+        let mut queued = unsafe { Out::new(queued, 0, "queued")? };
+        let swarm = handle::get(swarm)?;
+        // SAFETY: the header asks for `len` readable bytes, and for `count` numbers.
+        let (data, sizes) = unsafe {
+            let size = count.saturating_mul(size_of::<u32>());
+            (pointer::bytes(data, len, "data")?, pointer::bytes(sizes.cast(), size, "sizes")?)
+        };
+        let sizes = sizes.as_chunks().0.iter().map(|size| u32::from_ne_bytes(*size) as usize);
+        let sum = sizes.clone().fold(0usize, usize::saturating_add);
+        if sum != len {
+            return Err(Error::invalid(format!("sizes: they are {sum} bytes together, but len is {len}")));
+        }
+        // The first that no peer takes, and those behind it, are left out and told of in the end.
+        let mut result = Ok(());
+        let fitting = sizes.map_while(|size| {
+            result = check_message(size);
+            result.is_ok().then_some(size)
+        });
+        let mut rest = data;
+        let messages = fitting.map(|size| {
+            let (message, behind) = rest.split_at_checked(size).unwrap_or((rest, &[]));
+            rest = behind;
+            message
+        });
+        let (count, sent) = swarm.send_many(PeerId(peer), messages);
+        queued.set(count);
+        sent.and(result).map(|()| 0)
     })
 }
 

@@ -128,6 +128,9 @@ static void all_fail(setowire_swarm *swarm, int32_t code) {
     released = 0;
     FAILS(code, setowire_peer_send_owned(swarm, 1, buffer, 1, 0, release, NULL));
     CHECK(released == 1);
+    number = 7;
+    FAILS(code, setowire_peer_send_many(swarm, 1, bytes, 1, &(uint32_t){1}, 1, &number));
+    CHECK(number == 0);
     FAILS(code, setowire_peer_send_datagram(swarm, 1, bytes, 1));
     number = 7;
     FAILS(code, setowire_peer_topics(swarm, 1, &id, 1, &number));
@@ -288,6 +291,18 @@ static void parameters(setowire_swarm *swarm) {
     FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_send_owned(swarm, 1, buffer, 1, 0, release, NULL));
     CHECK(released == 3);
     FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_send_owned(swarm, 1, buffer, 1, 0, NULL, NULL));
+    const uint32_t sizes[3] = {1, 2, UINT32_MAX};
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, NULL, 3, sizes, 2, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, NULL, 2, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, 2, NULL));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, SIZE_MAX, sizes, 2, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, SIZE_MAX, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, SIZE_MAX / 4 + 2, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, 3, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 2, sizes, 2, &number));
+    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, NULL, 0, &number));
+    FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, 2, &number));
+    CHECK(number == 0);
     FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_datagram(swarm, 1, NULL, 1));
     FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send_datagram(swarm, 1, bytes, SIZE_MAX));
     FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_send_datagram(swarm, 1, NULL, 0));

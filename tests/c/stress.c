@@ -141,7 +141,10 @@ static void *call_everything(void *argument) {
             if (i % 50 == 0) set_callback(index);
             if (i % 500 == 1) CHECK(expected(setowire_peer_close(swarm, peer)));
             break;
-        case 15: CHECK(expected(setowire_peer_send_datagram(swarm, peer, bytes, sizeof bytes))); break;
+        case 15:
+            CHECK(expected(setowire_peer_send_datagram(swarm, peer, bytes, sizeof bytes)));
+            CHECK(expected(setowire_peer_send_many(swarm, peer, bytes, 9, (uint32_t[3]){2, 3, 4}, 3, &count)));
+            break;
         case 16: CHECK(expected(setowire_topic_broadcast(swarm, ids[0], bytes, 6))); break;
         case 17:
             CHECK(expected(setowire_peer_topics(swarm, peer, ids, 8, &count)));

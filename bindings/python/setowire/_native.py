@@ -234,6 +234,10 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         c_int32,
         (c_void_p, c_uint64, c_void_p, c_size_t, c_uint64, c_void_p, c_void_p),
     ),
+    "setowire_peer_send_many": (
+        c_int32,
+        (c_void_p, c_uint64, c_void_p, c_size_t, c_void_p, c_size_t, _SIZE),
+    ),
     "setowire_peer_send_datagram": (c_int32, (c_void_p, c_uint64, c_void_p, c_size_t)),
     "setowire_peer_buffered": (c_int32, (c_void_p, c_uint64, _SIZE)),
     "setowire_peer_info": (c_int32, (c_void_p, c_uint64, POINTER(PeerDetails))),

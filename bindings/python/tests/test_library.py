@@ -67,7 +67,8 @@ def fits(c_type: str, python: Any) -> bool:
     if target == "char":
         return python in (ctypes.c_char_p, ctypes.c_void_p)
     if target in SCALARS and target != "uint8_t":
-        return python is ctypes.POINTER(SCALARS[target])
+        # A list that is only read may come as bytes.
+        return python is ctypes.POINTER(SCALARS[target]) or ("const" in c_type and python is ctypes.c_void_p)
     return python is ctypes.c_void_p
 
 

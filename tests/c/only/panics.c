@@ -136,6 +136,7 @@ static void every_function(void) {
     PANICS(setowire_peer_send, swarm, 1, bytes, 1, 0);
     PANICS(setowire_peer_send_owned, swarm, 1, buffer, 1, 0, release, NULL);
     CHECK(released == 1);
+    PANICS(setowire_peer_send_many, swarm, 1, bytes, 1, &(uint32_t){1}, 1, &number);
     PANICS(setowire_peer_send_datagram, swarm, 1, bytes, 1);
     PANICS(setowire_peer_topics, swarm, 1, &id, 1, &number);
     PANICS(setowire_peer_buffered, swarm, 1, &number);
