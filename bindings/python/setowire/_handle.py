@@ -14,6 +14,7 @@ import atexit
 import ctypes
 import warnings
 import weakref
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any, Union
 
@@ -40,6 +41,7 @@ from .errors import (
     InternalError,
     InvalidArgumentError,
     PeerClosedError,
+    SetowireError,
     peer_error,
 )
 
@@ -177,6 +179,18 @@ class NativeSwarm(NativeControl):
                 return False
 
         return write
+
+    def send_many(self, peer: int, data: bytes, sizes: array[int]) -> tuple[int, SetowireError | None]:
+        """Queues messages, one behind the other in `data`; how many, and why the next one was not, if not for want of room.
+
+        `sizes`: the bytes of each, of type "I".
+        """
+        queued = ctypes.c_size_t()
+        code = self._lib.setowire_peer_send_many(
+            self._swarm, peer, data, len(data), sizes.tobytes(), len(sizes), ctypes.byref(queued)
+        )
+        failure = peer_error(code, last_error_text()) if code < 0 and code != WOULD_BLOCK else None
+        return queued.value, failure
 
     def send_datagram(self, peer: int, data: Data) -> bool:
         """As `send`, without a tag."""

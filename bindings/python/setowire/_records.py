@@ -74,15 +74,38 @@ class Record(NamedTuple):
     author: bytes | None = None
 
 
-#: A message without flags: the length of its record, MESSAGE, seq, the number of the peer, the length of the data, the data.
-Plain = tuple[int, int, int, int, int, bytes]
+#: A message without flags: the number of the peer, and the data.
+Plain = tuple[int, bytes]
 Batch = Union[Record, list[Plain]]
+
+#: So many records alike are looked at one by one before columns of them are made.
+_WORTH_COLUMNS: Final = 8
 
 
 @functools.lru_cache(maxsize=256)
 def _plain(length: int, size: int) -> struct.Struct:
-    """The whole record of a `Plain` of `size` bytes. Kind and flags are taken as one number."""
-    return struct.Struct(f"<IIQQ12xI{size}s{length - HEADER_SIZE - size}x")
+    """The whole record of a `Plain` of `size` bytes."""
+    return struct.Struct(f"<16xQ16x{size}s{length - HEADER_SIZE - size}x")
+
+
+def _alike(words: memoryview, at: int, step: int) -> int:
+    """How many records of `step` words from `at` on have the length, kind, flags, code and size of the first.
+
+    The first and the fifth word of a record are just that. Many records are compared column by column, without a Python
+    object for each.
+    """
+    most = (len(words) - at) // step
+    kind, size = words[at], words[at + 4]
+    alike, position = 1, at + step
+    while alike < most and words[position] == kind and words[position + 4] == size:
+        alike += 1
+        position += step
+        if alike == _WORTH_COLUMNS:
+            end = at + most * step
+            kinds, sizes = words[at:end:step], words[at + 4 : end : step]
+            if kinds[1:] == kinds[:-1] and sizes[1:] == sizes[:-1]:
+                return most
+    return alike
 
 
 def _bytes(data: bytes, _code: int) -> bytes:
@@ -147,6 +170,9 @@ def parse(raw: bytes | memoryview) -> list[Batch]:
     batches: list[Batch] = []
     run: list[Plain] | None = None
     offset, end = 0, len(raw)
+    if end % 8:
+        raise _mismatch(f"{end} bytes are not whole records")
+    words = memoryview(raw).cast("Q")
     while offset < end:
         if end - offset < HEADER_SIZE:
             raise _mismatch(f"{end - offset} bytes follow the last record")
@@ -162,13 +188,12 @@ def parse(raw: bytes | memoryview) -> list[Batch]:
             if run is None:
                 run = []
                 batches.append(run)
-            # Those behind it that have the same size are taken apart with it; one that has not ends the loop.
-            alike = raw[offset : offset + (end - offset) // length * length]
-            for row in _plain(length, size).iter_unpack(alike):
-                if row[0] != length or row[1] != MESSAGE or row[4] != size:
-                    break
-                run.append(row)
-                offset += length
+            alike = _alike(words, offset // 8, length // 8)
+            if alike == 1:
+                run.append((subject, bytes(raw[start : start + size])))
+            else:
+                run.extend(_plain(length, size).iter_unpack(raw[offset : offset + alike * length]))
+            offset += alike * length
             continue
         run = None
         data = bytes(raw[start : start + size])
@@ -193,8 +218,13 @@ def records(batches: Iterable[Batch]) -> list[Record]:
         if isinstance(batch, Record):
             one_by_one.append(batch)
         else:
-            one_by_one.extend(Record(MESSAGE, 0, seq, number, 0, 0, data) for _, _, seq, number, _, data in batch)
+            one_by_one.extend(plain(number, data) for number, data in batch)
     return one_by_one
+
+
+def plain(number: int, data: bytes) -> Record:
+    """The record of a `Plain`."""
+    return Record(MESSAGE, 0, 0, number, 0, 0, data)
 
 
 def json_object(record: Record) -> dict[str, Any]:

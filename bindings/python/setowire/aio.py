@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import inspect
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,11 +19,12 @@ from . import events
 from ._aio_manage import ManagedSwarm
 from ._aio_stream import Incoming, Stream, Streams
 from ._aio_topic import Lookup, Topic
-from ._emitter import Emitter, Listener
+from ._emitter import CHANGES, Listener
+from ._gather import Gather
 from ._handle import Data, NativeSwarm
 from ._inbox import Inbox, Iteration
 from ._reader import Reader, make_reader
-from ._records import MESSAGE, MESSAGE_BROADCAST, Plain, Record
+from ._records import MESSAGE, MESSAGE_BROADCAST, Plain, Record, plain
 from ._stream import PIECE
 from .errors import (
     CLOSED,
@@ -48,9 +49,14 @@ T = TypeVar("T")
 
 
 class Peer(PeerBase):
-    """A connected peer; `send` waits where `write` gives up."""
+    """A connected peer; `send` waits where `write` gives up.
+
+    Small messages that are written one after the other leave together, at the latest when the loop has its turn.
+    """
 
     def __init__(self, swarm: Swarm, native: NativeSwarm, description: Mapping[str, Any]) -> None:
+        assert swarm._loop is not None
+        self._gather = Gather(native, description["peer"], swarm._loop)
         super().__init__(native, description)
         self._swarm = swarm
         self._turn = asyncio.Lock()
@@ -77,6 +83,17 @@ class Peer(PeerBase):
     def streams(self) -> Streams:
         """``async for stream in peer.streams()``: the streams that it opens, until it leaves."""
         return Streams(self._swarm, self)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent to it."""
+        return super().buffered + self._gather.buffered
+
+    def _writer(self) -> Callable[[Data], bool]:
+        return self._gather.writer()
+
+    def _flush(self) -> bool:
+        return self._gather.flush()
 
     @property
     def topics(self) -> list[Topic]:
@@ -172,6 +189,8 @@ class Swarm(ManagedSwarm):
             if force:
                 self._native.close_now()
             elif not begun:
+                for peer in self._peers.values():
+                    peer._flush()
                 self._native.close()
         except ClosedError:
             pass  # it has ended just now
@@ -227,34 +246,34 @@ class Swarm(ManagedSwarm):
     def _receive_run(self, run: list[Plain]) -> None:
         """Messages in a row. This runs for each one, so what is the same for all of a peer is looked up once."""
         peer: Peer | None = None
-        own: tuple[Listener, ...] = ()
-        shared: tuple[Listener, ...] = ()
-        known, changes = 0, -1
+        listener: Listener | None = None
+        of_all = False
+        known, seen, changes = 0, -1, CHANGES
         reading = self._reading
-        for _, _, seq, number, _, data in run:
-            if number != known or Emitter.changes != changes:
-                known, changes = number, Emitter.changes
+        for number, data in run:
+            if number != known or changes[0] != seen:
+                known, seen = number, changes[0]
                 peer = self._peers.get(number)
-                own, shared = self._data_listeners(peer)
-            if reading or not (own or shared):
-                self._receive(Record(MESSAGE, 0, seq, number, 0, 0, data))
+                listener, of_all = self._only_listener(peer)
+            if listener is None or reading:
+                self._receive(plain(number, data))
                 continue
-            for callback in own:
-                self._call(callback, (data,))
-            for callback in shared:
-                try:
-                    result = callback(data, peer)
-                except Exception as failure:
-                    self._failed(callback, failure)
-                else:
-                    if result is not None:
-                        self._returned(result)
+            try:
+                result = listener(data, peer) if of_all else listener(data)
+            except Exception as failure:
+                self._failed(listener, failure)
+            else:
+                if result is not None:
+                    self._returned(result)
 
-    def _data_listeners(self, peer: Peer | None) -> tuple[tuple[Listener, ...], tuple[Listener, ...]]:
-        """The listeners for the bytes of this peer and of all, if there are no others to think of; else none."""
+    def _only_listener(self, peer: Peer | None) -> tuple[Listener | None, bool]:
+        """The listener for the bytes of this peer, and whether it is one for all peers; None if there is not just one."""
         if peer is None or self._brief or peer._brief or "message" in self._calls:
-            return (), ()
-        return peer._calls.get("data", ()), self._calls.get("data", ())
+            return None, False
+        own, shared = peer._calls.get("data", ()), self._calls.get("data", ())
+        if len(own) + len(shared) != 1:
+            return None, False
+        return (own or shared)[0], not own
 
     def _receive(self, record: Record) -> None:
         """A message, to those who want it.
@@ -304,9 +323,12 @@ class Swarm(ManagedSwarm):
             if not (self._listens("stream") or event.stream.peer._listens("stream")):
                 self._incoming.put(event.stream)
         elif isinstance(event, events.Writable):
+            if not event.peer._flush():
+                return  # another one follows
             self._wake_room(event.peer.number, None)
         elif isinstance(event, events.Disconnection):
             gone = PeerClosedError(event.error.code if event.error else CLOSED, event.reason)
+            event.peer._gather.end()
             self._wake_room(event.peer.number, gone)
             self._incoming.peer_gone(event.peer)
             self._wake_quiet()
@@ -342,6 +364,8 @@ class Swarm(ManagedSwarm):
         self._reader.stop()
         gone = event.error or ClosedError(CLOSED, "the swarm was closed")
         topics = list(self._topics.values())
+        for peer in self._peers.values():
+            peer._gather.end()
         self._forget_all(event.error)
         for done in self._operations.values():
             if not done.done():
@@ -384,7 +408,7 @@ class Swarm(ManagedSwarm):
         done = self._operation(tag)
         try:
             async with peer._turn:
-                while not self._native.send(peer.number, data, tag):
+                while not (peer._flush() and self._native.send(peer.number, data, tag)):
                     await self._wait_room(peer)
             record = await done
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -49,7 +49,7 @@ class PeerBase(Emitter):
         #: The library's number for this connection; never used again for another.
         self.number: int = description["peer"]
         # In the place of the method: a call less for each message.
-        setattr(self, "write", native.writer(self.number))
+        setattr(self, "write", self._writer())
         self.connected = True
         self._info: PeerInfo | None = None
         #: Why it left, in words, once it has.
@@ -58,6 +58,13 @@ class PeerBase(Emitter):
         #: 16 hexadecimal digits, of the key or, over p2p-v12, of the id on the old network. It stays the same while the peer
         #: is connected; who it is for good say `key` and `legacy_id`.
         self.id: str = ((self.key.hex() if self.key else self.legacy_id) or "")[:16]
+
+    def _writer(self) -> Callable[[Data], bool]:
+        return self._native.writer(self.number)
+
+    def _flush(self) -> bool:
+        """Hands to the library what was written and is held back here. Whether nothing is left."""
+        return True
 
     def _describe(self, description: Mapping[str, Any]) -> None:
         """Takes in the JSON object of an event about this peer."""
@@ -126,6 +133,7 @@ class PeerBase(Emitter):
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent to it."""
+        self._flush()
         try:
             return self._native.buffered(self.number)
         except (PeerClosedError, ClosedError):
@@ -133,13 +141,14 @@ class PeerBase(Emitter):
 
     def stats(self) -> PeerStats:
         """Its counters. Raises `PeerClosedError` when it has left."""
+        self._flush()
         info = self._native.peer_info(self.number)
         return PeerStats(
             info.bytes_sent,
             info.bytes_received,
             info.messages_sent,
             info.messages_received,
-            info.buffered,
+            self.buffered,
             info.loss_permille / 1000,
             info.datagrams_dropped,
         )
@@ -151,7 +160,7 @@ class PeerBase(Emitter):
         event follows), or the peer has left. A message that can never be sent
         to this peer raises `MessageTooLargeError`.
         """
-        return self._native.writer(self.number)(data)
+        return self._writer()(data)
 
     def send_datagram(self, data: Data) -> bool:
         """Sends at most 1,150 bytes that leave soon and once, in no order, and may get lost. False as for `write`.
@@ -165,6 +174,7 @@ class PeerBase(Emitter):
 
     def close(self) -> None:
         """Ends the connection; one that has ended already is no error."""
+        self._flush()
         try:
             self._native.close_peer(self.number)
         except (PeerClosedError, ClosedError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from array import array
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -19,7 +20,14 @@ import setowire._core
 from setowire import _records
 from setowire._native import StateDetails
 from setowire._records import Record
-from setowire.errors import CLOSED, NOT_FOUND, ClosedError, PeerClosedError
+from setowire.errors import (
+    CLOSED,
+    NOT_FOUND,
+    ClosedError,
+    MessageTooLargeError,
+    PeerClosedError,
+    SetowireError,
+)
 
 #: Records handed out by one `drain`.
 BATCH = 100
@@ -34,6 +42,10 @@ class FakeNative:
         self.records: deque[Record] = deque()
         self.full = False
         self.gone = False
+        #: Messages that fit before the queue is full; None: any number.
+        self.room: int | None = None
+        #: Messages above this are too large.
+        self.largest = 1 << 24
         self.released = False
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
@@ -117,12 +129,40 @@ class FakeNative:
     def send(self, peer: int, data: bytes, tag: int) -> bool:
         if self.gone:
             raise PeerClosedError(NOT_FOUND, "it is not connected")
-        if not self.full:
-            self.calls.append(("send", peer, data, tag))
-        return not self.full
+        if len(data) > self.largest:
+            raise MessageTooLargeError(-300, f"{len(data)} bytes; at most {self.largest}")
+        if self.full or self.room == 0:
+            return False
+        if self.room is not None:
+            self.room -= 1
+        self.calls.append(("send", peer, data, tag))
+        return True
 
     def writer(self, peer: int) -> Callable[[bytes], bool]:
-        return lambda data: self.send(peer, data, 0)
+        def write(data: bytes) -> bool:
+            try:
+                return self.send(peer, data, 0)
+            except PeerClosedError:
+                return False
+
+        return write
+
+    def send_many(self, peer: int, data: bytes, sizes: array[int]) -> tuple[int, SetowireError | None]:
+        self.calls.append(("send_many", len(sizes)))
+        for count, size in enumerate(sizes):
+            try:
+                if not self.send(peer, data[:size], 0):
+                    return count, None
+            except SetowireError as failure:
+                return count, failure
+            data = data[size:]
+        return len(sizes), None
+
+    def buffered(self, peer: int) -> int:
+        return 0
+
+    def close_peer(self, peer: int) -> None:
+        self.calls.append(("close_peer", peer))
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         return [call for call in self.calls if call[0] == name]

@@ -104,20 +104,41 @@ def test_messages_in_a_row_come_in_one_run_whatever_their_sizes() -> None:
     )
     (run,) = _records.parse(memoryview(raw))
     assert isinstance(run, list) and not isinstance(run, _records.Record)
-    expected = [(n, n % 3, bytes([n]) * size) for n, size in enumerate(sizes, start=1)]
-    assert [(seq, number, data) for _, _, seq, number, _, data in run] == expected
-    assert [(one.seq, one.subject, one.data) for one in parse(raw)] == expected
+    expected = [(n % 3, bytes([n]) * size) for n, size in enumerate(sizes, start=1)]
+    assert run == expected
+    assert [(one.subject, one.data) for one in parse(raw)] == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 100])
+@pytest.mark.parametrize("change", ["length", "size", "flags", "code", "kind", "none"])
+def test_a_row_ends_with_the_first_that_is_not_like_the_others(count: int, change: str) -> None:
+    raw = b"".join(record(_records.MESSAGE, bytes([n]) * 60, subject=n) for n in range(count))
+    other = {
+        "length": record(_records.MESSAGE, b"?" * 90, subject=200),
+        "size": record(_records.MESSAGE, b"?" * 58, subject=200),
+        "flags": record(_records.MESSAGE, b"?" * 60, subject=200, flags=_records.MESSAGE_CLEAR),
+        "code": record(_records.MESSAGE, b"?" * 60, subject=200, code=-1),
+        "kind": record(_records.DATAGRAM, b"?" * 60, subject=200),
+        "none": b"",
+    }[change]
+    behind = b"".join(record(_records.MESSAGE, bytes([n]) * 60, subject=n) for n in range(count, 2 * count))
+    numbers = [one.subject for one in parse(raw + other + behind)]
+    assert numbers == [*range(count), *([200] if other else []), *range(count, 2 * count)]
+    got = [one for one in parse(raw + other + behind) if one.subject != 200]
+    assert [one.data for one in got] == [bytes([n]) * 60 for n in range(2 * count)]
+    if other:
+        assert [one for one in parse(raw + other + behind) if one.subject == 200] == parse(other)
 
 
 def test_what_comes_between_messages_keeps_its_place() -> None:
     def message(n: int, flags: int = 0) -> bytes:
-        return record(_records.MESSAGE, b"x" * 64, seq=n, subject=7, flags=flags)
+        return record(_records.MESSAGE, bytes([n]) * 64, seq=n, subject=7, flags=flags)
 
     between = [record(_records.WRITABLE, seq=3, subject=7), message(4, _records.MESSAGE_CLEAR)]
     raw = b"".join([message(1), message(2), *between, message(5), record(40, b"?" * 64, seq=6), message(7)])
     batches = _records.parse(raw)
     assert [isinstance(batch, list) for batch in batches] == [True, False, False, True, True]
-    assert [one.seq for one in parse(raw)] == [1, 2, 3, 4, 5, 7]
+    assert [one.data[:1] for one in parse(raw)] == [b"\1", b"\2", "", b"\4", b"\5", b"\7"]
     with pytest.raises(InternalError, match="disagree"):
         parse(raw[:-8])
 
