@@ -1883,17 +1883,19 @@ int32_t setowire_peer_send_owned(setowire_swarm *swarm,
 
 /**
  * Queues several messages to a peer, in order: what setowire_peer_send() does for each, without a tag, in one call. With small
- * messages it takes a fraction of the time.
+ * messages it takes a fraction of the time. Over setowire/13 the queue takes them also beyond its limit, unless it was full
+ * before.
  *
  * @param swarm   The swarm; not NULL.
  * @param peer    The peer's id.
  * @param data    The messages, one behind the other. NULL only with `len` 0. Copied.
- * @param len     The bytes of all of them together.
- * @param sizes   The bytes of each. NULL only with `count` 0. Their sum is `len`, or nothing is queued.
+ * @param len     The bytes of all of them together; with 64 for each message, at most 131,072.
+ * @param sizes   The bytes of each. NULL only with `count` 0. Their sum is `len`.
  * @param count   How many there are.
- * @param queued  Where it is written how many were queued, from the first one on; 0 if the swarm, a length or a pointer is
- *                wrong. Not NULL.
- * @return 0 if all of them were queued, or why the one behind the last that was, was not: as for setowire_peer_send().
+ * @param queued  Where it is written how many were queued, from the first one on. Not NULL.
+ * @return 0: all were queued. 1: all were queued and the queue is full now, a WRITABLE event of this peer follows. Or why the
+ *         one behind those that were queued was not: as for setowire_peer_send(); SETOWIRE_ERR_TOO_LARGE also for too many
+ *         bytes together.
  * @since 0.1.0
  */
 SETOWIRE_API

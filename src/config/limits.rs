@@ -392,10 +392,14 @@ pub const JITTER_WAIT: Duration = Duration::from_millis(150);
 pub const SEND_BUFFER_BYTES: usize = 4 << 20;
 /// Messages an application may have queued to one peer.
 pub const SEND_BUFFER_MESSAGES: usize = 4_096;
-/// Bytes of messages that `send_many` queues before the network thread may have its turn: 20 microseconds of work.
-pub const SEND_MANY_BYTES: usize = 64 << 10;
-/// What each of them counts beside its own bytes: to queue a message of one byte takes as long as to copy these.
-pub const SEND_MANY_COST_BYTES: usize = 256;
+/// Bytes of messages that one call of `send_many` queues, which is how far it may go beyond the limits: at most 0.1 ms under the
+/// lock, and many times what it takes to make the call cheap.
+pub const SEND_MANY_BYTES: usize = 128 << 10;
+/// What each message counts there beside its own bytes.
+pub const SEND_MANY_COST_BYTES: usize = 64;
+/// Bytes queued over all peers at which such a call is refused too: twice `SEND_BUFFER_TOTAL_BYTES`, so that what a program has
+/// gathered for 500 peers before it is told finds room.
+pub const SEND_MANY_TOTAL_BYTES: usize = 128 << 20;
 /// Bytes queued over all peers.
 pub const SEND_BUFFER_TOTAL_BYTES: usize = 64 << 20;
 /// Datagrams sent to a v12 peer at once before pacing begins.

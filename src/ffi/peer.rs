@@ -14,9 +14,9 @@ use super::handle;
 use super::pointer::{self, Out, OutList};
 use super::swarm::check_message;
 use super::{setowire_peer_details, setowire_release_cb, setowire_swarm};
-use crate::config::limits::QUIC_COPY_BYTES;
+use crate::config::limits::{QUIC_COPY_BYTES, SEND_MANY_BYTES, SEND_MANY_COST_BYTES};
 use crate::crypto::tls::Suite;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::event::micros;
 use crate::node::{Family, PeerId, PeerInfo, Session, Source};
 use std::borrow::Cow;
@@ -78,17 +78,19 @@ pub unsafe extern "C" fn setowire_peer_send_owned(
 }
 
 /// Queues several messages to a peer, in order: what setowire_peer_send() does for each, without a tag, in one call. With small
-/// messages it takes a fraction of the time.
+/// messages it takes a fraction of the time. Over setowire/13 the queue takes them also beyond its limit, unless it was full
+/// before.
 ///
 /// @param swarm   The swarm; not NULL.
 /// @param peer    The peer's id.
 /// @param data    The messages, one behind the other. NULL only with `len` 0. Copied.
-/// @param len     The bytes of all of them together.
-/// @param sizes   The bytes of each. NULL only with `count` 0. Their sum is `len`, or nothing is queued.
+/// @param len     The bytes of all of them together; with 64 for each message, at most 131,072.
+/// @param sizes   The bytes of each. NULL only with `count` 0. Their sum is `len`.
 /// @param count   How many there are.
-/// @param queued  Where it is written how many were queued, from the first one on; 0 if the swarm, a length or a pointer is
-///                wrong. Not NULL.
-/// @return 0 if all of them were queued, or why the one behind the last that was, was not: as for setowire_peer_send().
+/// @param queued  Where it is written how many were queued, from the first one on. Not NULL.
+/// @return 0: all were queued. 1: all were queued and the queue is full now, a WRITABLE event of this peer follows. Or why the
+///         one behind those that were queued was not: as for setowire_peer_send(); SETOWIRE_ERR_TOO_LARGE also for too many
+///         bytes together.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setowire_peer_send_many(
@@ -104,6 +106,13 @@ pub unsafe extern "C" fn setowire_peer_send_many(
         // SAFETY: the header asks for a place for a number.
         let mut queued = unsafe { Out::new(queued, 0, "queued")? };
         let swarm = handle::get(swarm)?;
+        let counted = count.saturating_mul(SEND_MANY_COST_BYTES).saturating_add(len);
+        if counted > SEND_MANY_BYTES {
+            let detail = format!(
+                "len: {counted} bytes with {SEND_MANY_COST_BYTES} for each message; one call takes {SEND_MANY_BYTES}"
+            );
+            return Err(Error::new(Code::TooLarge, detail));
+        }
         // SAFETY: the header asks for `len` readable bytes, and for `count` numbers.
         let (data, sizes) = unsafe {
             let size = count.saturating_mul(size_of::<u32>());
@@ -114,21 +123,14 @@ pub unsafe extern "C" fn setowire_peer_send_many(
         if sum != len {
             return Err(Error::invalid(format!("sizes: they are {sum} bytes together, but len is {len}")));
         }
-        // The first that no peer takes, and those behind it, are left out and told of in the end.
-        let mut result = Ok(());
-        let fitting = sizes.map_while(|size| {
-            result = check_message(size);
-            result.is_ok().then_some(size)
+        let messages = sizes.scan(data, |rest, size| {
+            let (message, behind) = rest.split_at_checked(size)?;
+            *rest = behind;
+            Some(message)
         });
-        let mut rest = data;
-        let messages = fitting.map(|size| {
-            let (message, behind) = rest.split_at_checked(size).unwrap_or((rest, &[]));
-            rest = behind;
-            message
-        });
-        let (count, sent) = swarm.send_many(PeerId(peer), messages);
+        let (count, result) = swarm.send_many(PeerId(peer), messages);
         queued.set(count);
-        sent.and(result).map(|()| 0)
+        result.map(|room| i32::from(!room))
     })
 }
 

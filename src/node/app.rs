@@ -181,6 +181,31 @@ impl Node {
         Some(result)
     }
 
+    /// Queues messages to one peer, in order: to a modern one all of them, unless its queue is full before. How many, and
+    /// whether it is not full after them; if it is, a `writable` event follows.
+    pub fn send_many<'a>(
+        &mut self,
+        now: Now,
+        peer: PeerId,
+        mut messages: impl Iterator<Item = &'a [u8]>,
+    ) -> (usize, Result<bool>) {
+        let mut count = 0usize;
+        if !self.quic.holds(peer) {
+            let result = messages.try_for_each(|message| {
+                self.send(now, peer, message, 0)?;
+                count = count.saturating_add(1);
+                Ok(())
+            });
+            return (count, result.map(|()| true));
+        }
+        let (count, result) = match self.check_open() {
+            Ok(()) => self.quic.send_many(peer, messages),
+            Err(error) => (0, Err(error)),
+        };
+        self.session.stats.messages_sent = self.session.stats.messages_sent.saturating_add(count as u64);
+        (count, result)
+    }
+
     pub fn info(&self) -> NodeInfo {
         NodeInfo {
             key: self.identity.key(),

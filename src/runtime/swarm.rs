@@ -111,33 +111,10 @@ impl Swarm {
         })?
     }
 
-    /// Queues messages to one peer, in order, until one is refused. How many were queued, and why the next one was not.
-    pub fn send_many<'a>(&self, peer: PeerId, messages: impl Iterator<Item = &'a [u8]>) -> (usize, Result<()>) {
-        let (mut messages, mut queued) = (messages.peekable(), 0usize);
-        let mut piece = Vec::new();
-        while messages.peek().is_some() {
-            let mut bytes = 0usize;
-            while let Some(message) = messages.next_if(|_| bytes < limits::SEND_MANY_BYTES) {
-                bytes = bytes.saturating_add(message.len()).saturating_add(limits::SEND_MANY_COST_BYTES);
-                // A large one is not copied while the network thread waits.
-                piece.push(if message.len() <= limits::QUIC_COPY_BYTES {
-                    message.into()
-                } else {
-                    Cow::from(message.to_vec())
-                });
-            }
-            let result = self.change(|node, now| {
-                piece.drain(..).try_for_each(|message| {
-                    node.send(now, peer, message, 0)?;
-                    queued = queued.saturating_add(1);
-                    Ok(())
-                })
-            });
-            if let Err(error) = result.and_then(|result| result) {
-                return (queued, Err(error));
-            }
-        }
-        (queued, Ok(()))
+    /// Queues messages to one peer, in order, copied under the node's lock. How many were queued, and whether there is room for
+    /// more or why the next one was not.
+    pub fn send_many<'a>(&self, peer: PeerId, messages: impl Iterator<Item = &'a [u8]>) -> (usize, Result<bool>) {
+        self.change(|node, now| node.send_many(now, peer, messages)).unwrap_or_else(|error| (0, Err(error)))
     }
 
     /// Queues a message to all connected peers and returns their number.

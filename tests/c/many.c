@@ -1,9 +1,10 @@
-/* setowire_peer_send_many: every message arrives once, whole and in order with those of setowire_peer_send; a full queue
- * takes a part and says how many; what cannot be is refused, and nothing is queued for it. */
+/* setowire_peer_send_many: every message arrives once, whole and in order with those of setowire_peer_send; a queue that
+ * was full before takes nothing, one that becomes full takes all and says so; what cannot be is refused. */
 #include "check.h"
 
 #define BATCH 500
 #define LARGE 10000
+#define MAX_MESSAGE 20000 /* as the option is set below */
 
 /* Sees that messages come as they were written: each begins with its number, its size follows from that. */
 struct reader {
@@ -78,10 +79,15 @@ static unsigned until_it_is_full(struct pair *pair, unsigned sent) {
         while (got == 0) {
             size_t len = batch(sent, BATCH, data, sizes);
             got = setowire_peer_send_many(pair->a, pair->of_a->peer, data, len, sizes, BATCH, &queued);
-            CHECK(got == 0 ? queued == BATCH : queued < BATCH);
-            sent += (unsigned)queued;
+            CHECK(queued == BATCH);
+            sent += BATCH;
         }
-        CHECK(got == SETOWIRE_ERR_WOULD_BLOCK);
+        CHECK(got == 1);
+        /* It may have room again at any time; until then nothing is taken, and never a part. */
+        size_t len = batch(sent, BATCH, data, sizes);
+        got = setowire_peer_send_many(pair->a, pair->of_a->peer, data, len, sizes, BATCH, &queued);
+        CHECK(got == SETOWIRE_ERR_WOULD_BLOCK ? queued == 0 : queued == BATCH && (got == 0 || got == 1));
+        sent += (unsigned)queued;
         AWAIT(pair->of_a, WRITABLE, writable + 1);
     }
     AWAIT(pair->of_b, MESSAGE, sent);
@@ -98,22 +104,34 @@ static unsigned what_cannot_be(struct pair *pair, unsigned sent) {
     queued = 7;
     FAILS(SETOWIRE_ERR_NOT_FOUND, setowire_peer_send_many(pair->a, peer + 1000, data, len, sizes, 3, &queued));
     CHECK(queued == 0);
-    /* One in the middle that no peer takes: those before it are queued. */
-    size_t huge = (16u << 20) + 1;
-    uint8_t *much = calloc(1, len + huge);
+    /* One in the middle that this peer does not take: those before it are queued. */
+    uint8_t *much = calloc(1, len + MAX_MESSAGE + 1);
     CHECK(much != NULL);
     memcpy(much, data, len);
-    uint32_t with_huge[5] = {sizes[0], sizes[1], sizes[2], (uint32_t)huge, 0};
-    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send_many(pair->a, peer, much, len + huge, with_huge, 5, &queued));
+    uint32_t with_large[5] = {sizes[0], sizes[1], sizes[2], MAX_MESSAGE + 1, 0};
+    len += MAX_MESSAGE + 1;
+    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send_many(pair->a, peer, much, len, with_large, 5, &queued));
     CHECK(queued == 3);
     free(much);
+    /* More than one call takes. */
+    static uint8_t most[131072];
+    static uint32_t none[2049];
+    queued = 7;
+    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send_many(pair->a, peer, NULL, 0, none, 2049, &queued));
+    CHECK(queued == 0);
+    uint32_t all = sizeof most;
+    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send_many(pair->a, peer, most, sizeof most, &all, 1, &queued));
     sent += 3;
     AWAIT(pair->of_b, MESSAGE, sent);
     return sent;
 }
 
 int main(void) {
-    struct pair pair = {quiet_swarm(), quiet_swarm(), watch_new(), watch_new()};
+    struct pair pair = {quiet_swarm(), NULL, watch_new(), watch_new()};
+    setowire_config *config = quiet_config();
+    OK(setowire_config_set(config, "max_message", "20000"));
+    OK(setowire_swarm_new(config, &pair.b));
+    setowire_config_free(config);
     struct reader reader = {.watch = pair.of_b};
     char address[64];
     uint64_t op = 0;

@@ -295,9 +295,9 @@ static void parameters(setowire_swarm *swarm) {
     FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, NULL, 3, sizes, 2, &number));
     FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, NULL, 2, &number));
     FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, 2, NULL));
-    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, SIZE_MAX, sizes, 2, &number));
-    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, SIZE_MAX, &number));
-    FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, SIZE_MAX / 4 + 2, &number));
+    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send_many(swarm, 1, bytes, SIZE_MAX, sizes, 2, &number));
+    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, SIZE_MAX, &number));
+    FAILS(SETOWIRE_ERR_TOO_LARGE, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, SIZE_MAX / 64 + 2, &number));
     FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, sizes, 3, &number));
     FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 2, sizes, 2, &number));
     FAILS(SETOWIRE_ERR_INVALID, setowire_peer_send_many(swarm, 1, bytes, 3, NULL, 0, &number));

@@ -106,6 +106,7 @@ class ManagedSwarm(SwarmBase["Peer", Stream, Topic]):
     async def suspend(self) -> None:
         """Ends all connections and waits for that; nothing is dialled, announced or let in until `resume`."""
         self._attach()
+        self._flush_all()
         self._native.suspend()
         assert self._loop is not None
         while self._peers and not self._destroyed:

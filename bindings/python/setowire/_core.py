@@ -178,6 +178,10 @@ class SwarmBase(Managed, Generic[PeerT, StreamT, TopicT]):
         """
         return self._native.broadcast(data)
 
+    def _flush_all(self) -> None:
+        for peer in self._peers.values():
+            peer._flush()
+
     def stats(self) -> SwarmStats:
         """Counters of the whole swarm."""
         native = self._native.stats()

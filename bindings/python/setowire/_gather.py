@@ -3,17 +3,21 @@
 A call into the library costs ten times what it costs to put a message into a list,
 most of all while the network thread is at work for the same peer. So who has written
 `ALONE` messages gathers: what follows goes when the turn of the loop ends, or when it is
-a batch. Who writes a few at a time is not delayed: they go at once. What the library has
-no room for stays here, at most a batch, and `write` refuses more.
+a batch. Who writes a few at a time is not delayed: they go at once. Nothing is gathered
+while the library may have no room, and what was gathered it takes even beyond its limit:
+nothing that was written waits here longer than a turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import ctypes
 import os
 import sys
+import weakref
 from array import array
+from asyncio import _get_running_loop as running_loop
 from collections.abc import Callable
 from threading import RLock, get_ident
 
@@ -22,26 +26,25 @@ from .errors import ClosedError, ForkedError, MessageTooLargeError, PeerClosedEr
 
 #: Messages that go at once before others are gathered.
 ALONE = 16
-#: Messages that go together, and bytes below which a message is small: at most 128 KiB wait here.
+#: Messages that go together, and bytes below which a message is small: as much as one call takes.
 BATCH = 128
-SMALL = 1024
+SMALL = 960
 
-#: Those with messages that the library has not taken.
-_unsent: set[Gather] = set()
+#: All that live.
+_gathers: weakref.WeakSet[Gather] = weakref.WeakSet()
 
 
 @atexit.register
 def _at_exit() -> None:
     """A program that ends in the middle of a turn sends what it has written, as it sends what the library holds."""
-    for gather in list(_unsent):
+    for gather in list(_gathers):
         gather.flush()
 
 
 def _after_fork_in_child() -> None:
     """What was written in the parent is sent by the parent; its threads, and the locks they hold, do not exist here."""
-    for gather in _unsent:
+    for gather in list(_gathers):
         gather.forget()
-    _unsent.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -49,19 +52,28 @@ if hasattr(os, "register_at_fork"):
 
 
 class Gather:
-    """What was written to one peer and not handed to the library yet."""
+    """What was written to one peer in this turn and not handed to the library yet."""
 
-    def __init__(self, native: NativeSwarm, peer: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, native: NativeSwarm, peer: int, loop: asyncio.AbstractEventLoop, *, gathers: bool = True) -> None:
         self._native = native
         self._peer = peer
         self._loop = loop
-        self._thread = get_ident()
         self._waiting: list[bytes] = []
         #: Messages that still go at once.
-        self._alone = ALONE
+        self._alone = ALONE if gathers else sys.maxsize
+        #: The library said that it has no room; the `writable` event of the peer follows.
+        self._full = False
         #: `_turn_ended` will be called, and hands over all that is put into the list before it begins.
         self._scheduled = False
+        #: A batch went in this turn.
+        self._batches = False
         self._handing_over = RLock()
+        #: The thread that does.
+        self._holder = 0
+        _gathers.add(self)
+
+    def __del__(self) -> None:
+        self.flush()
 
     def writer(self) -> Callable[[Data], bool]:
         """`Peer.write`, which any thread may call."""
@@ -71,68 +83,113 @@ class Gather:
         def write(data: Data) -> bool:
             if self._alone > 0 and not waiting:
                 self._alone -= 1
-                return direct(data)
-            if type(data) is not bytes or len(data) >= SMALL:
-                return flush() and direct(data)
-            if len(waiting) >= BATCH and not flush() and len(waiting) >= BATCH:
+            elif type(data) is bytes and len(data) < SMALL and not self._full:
+                gather(data)
+                if not self._scheduled:
+                    self._schedule()
+                elif len(waiting) >= BATCH:
+                    self._batches = True
+                    flush()
+                return True
+            elif flush():
+                self._alone = max(self._alone, 1)  # whether there is room after a large one tells the next
+            else:
                 return False
-            gather(data)
-            if not self._scheduled:
-                self._schedule()
-            return True
+            if direct(data):
+                return True
+            self._full = True
+            return False
 
         return write
 
     def _schedule(self) -> None:
         self._scheduled = True
-        _unsent.add(self)
         loop = self._loop
-        soon = loop.call_soon if get_ident() == self._thread else loop.call_soon_threadsafe
         try:
-            soon(self._turn_ended)
+            if running_loop() is loop:
+                loop.call_soon(self._turn_ended)
+            else:
+                loop.call_soon_threadsafe(self._turn_ended)
         except RuntimeError:  # the loop is closed
             self._turn_ended()
 
-    @property
-    def buffered(self) -> int:
-        """Bytes that the library has not taken."""
-        return sum(map(len, self._waiting))
-
     def flush(self) -> bool:
-        """Hands over what was gathered. Whether nothing is left; else the `writable` event of the peer follows."""
-        with self._handing_over:
-            while batch := self._waiting[:]:
-                queued, failure = self._native.send_many(self._peer, b"".join(batch), array("I", map(len, batch)))
-                del self._waiting[:queued]
-                if isinstance(failure, (PeerClosedError, ClosedError, ForkedError)):
-                    self.end()  # as what the library holds for a peer that leaves
-                elif failure is not None:
-                    self._report(failure, len(batch) - queued)
-                elif queued < len(batch):
-                    return False
-        _unsent.discard(self)
-        return True
+        """Hands over what was gathered. Whether nothing is left.
 
-    def forget(self) -> None:
-        self._waiting.clear()
-        self._handing_over = RLock()
+        Something is left for whoever is handing over already in this thread, which a signal handler or a finalizer has
+        interrupted; and if the queue was filled by another thread, until the peer is writable.
+        """
+        waiting, failures = self._waiting, list[SetowireError]()
+        while waiting:
+            if self._holder == get_ident():
+                return False
+            with self._handing_over:
+                self._holder = get_ident()
+                try:
+                    refused = self._hand_over(waiting, failures)
+                finally:
+                    self._holder = 0
+            if refused:
+                break
+        for failure in failures:
+            self._report(failure)
+        return not waiting
+
+    def _hand_over(self, waiting: list[bytes], failures: list[SetowireError]) -> bool:
+        """One batch. Whether the library had no room for all of it."""
+        batch = waiting[:BATCH]
+        queued = ctypes.c_size_t()
+        try:
+            sizes = array("I", map(len, batch))
+            room, failure = self._native.send_many(self._peer, b"".join(batch), sizes, queued)
+        finally:  # also when a signal handler raises
+            del waiting[: queued.value]
+        if not room:
+            self._full = True
+        if isinstance(failure, (PeerClosedError, ClosedError, ForkedError)):
+            self.end()  # as what the library holds for a peer that leaves
+        elif isinstance(failure, MessageTooLargeError):  # the peer takes less than when it was written
+            del waiting[:1]
+            failures.append(failure)
+        elif failure is not None:
+            waiting.clear()
+            failures.append(failure)
+        return not room and queued.value < len(batch)
+
+    def _report(self, failure: SetowireError) -> None:
+        what = {"message": f"something written to peer {self._peer} was not sent", "exception": failure}
+        try:
+            self._loop.call_soon_threadsafe(self._loop.call_exception_handler, what)
+        except RuntimeError:  # the loop is closed
+            self._loop.call_exception_handler(what)
+
+    def sent(self, taken: bool) -> None:
+        """Something else was sent to the peer, or there was no room for it."""
+        self._full |= not taken
+        self._alone = max(self._alone, 1)
+
+    def writable(self) -> bool:
+        """There may be room again. Whether nothing is left that needs it."""
+        self._full = False
+        if not self.flush():
+            return False
+        self._alone = max(self._alone, 1)
+        return True
 
     def end(self) -> None:
         """The peer has left: nothing is kept for it, and what is still written is refused."""
         self._waiting.clear()
         self._alone = sys.maxsize
-        _unsent.discard(self)
 
-    def _report(self, failure: SetowireError, left: int) -> None:
-        """What was written is not sent after all, as when the peer takes less than when it was written."""
-        lost = 1 if isinstance(failure, MessageTooLargeError) else left
-        del self._waiting[:lost]
-        self._loop.call_exception_handler(
-            {"message": f"{lost} messages that were written to peer {self._peer} were not sent", "exception": failure}
-        )
+    def forget(self) -> None:
+        """This is a copy in the child of a fork."""
+        self.end()
+        self._scheduled = False
+        self._handing_over, self._holder = RLock(), 0
 
     def _turn_ended(self) -> None:
         self._scheduled = False
-        few = len(self._waiting) < ALONE
+        few = len(self._waiting) < ALONE and not self._batches
+        self._batches = False
         if self.flush() and few:
             self._alone = max(self._alone, ALONE)

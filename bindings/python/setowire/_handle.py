@@ -180,17 +180,17 @@ class NativeSwarm(NativeControl):
 
         return write
 
-    def send_many(self, peer: int, data: bytes, sizes: array[int]) -> tuple[int, SetowireError | None]:
-        """Queues messages, one behind the other in `data`; how many, and why the next one was not, if not for want of room.
-
-        `sizes`: the bytes of each, of type "I".
+    def send_many(
+        self, peer: int, data: bytes, sizes: array[int], queued: ctypes.c_size_t
+    ) -> tuple[bool, SetowireError | None]:
+        """Queues messages, one behind the other in `data`: whether there is room for more, and another reason why the one
+        behind those that were `queued` was not. `sizes`: the bytes of each, of type "I".
         """
-        queued = ctypes.c_size_t()
         code = self._lib.setowire_peer_send_many(
             self._swarm, peer, data, len(data), sizes.tobytes(), len(sizes), ctypes.byref(queued)
         )
         failure = peer_error(code, last_error_text()) if code < 0 and code != WOULD_BLOCK else None
-        return queued.value, failure
+        return code != WOULD_BLOCK and code != 1, failure
 
     def send_datagram(self, peer: int, data: Data) -> bool:
         """As `send`, without a tag."""

@@ -56,7 +56,9 @@ class Peer(PeerBase):
 
     def __init__(self, swarm: Swarm, native: NativeSwarm, description: Mapping[str, Any]) -> None:
         assert swarm._loop is not None
-        self._gather = Gather(native, description["peer"], swarm._loop)
+        # Over p2p-v12 a batch would be cut in the middle when the queue is full.
+        modern = description["session"] != "p2p-v12"
+        self._gather = Gather(native, description["peer"], swarm._loop, gathers=modern)
         super().__init__(native, description)
         self._swarm = swarm
         self._turn = asyncio.Lock()
@@ -84,16 +86,24 @@ class Peer(PeerBase):
         """``async for stream in peer.streams()``: the streams that it opens, until it leaves."""
         return Streams(self._swarm, self)
 
-    @property
-    def buffered(self) -> int:
-        """Bytes that wait to be sent to it."""
-        return super().buffered + self._gather.buffered
-
     def _writer(self) -> Callable[[Data], bool]:
         return self._gather.writer()
 
-    def _flush(self) -> bool:
-        return self._gather.flush()
+    def _flush(self) -> None:
+        self._gather.flush()
+
+    def _send(self, data: Data, tag: int) -> bool:
+        taken = self._gather.flush() and self._native.send(self.number, data, tag)
+        self._gather.sent(taken)
+        return taken
+
+    def close(self) -> None:
+        """Ends the connection; one that has ended already is no error."""
+        super().close()
+        self._gather.end()
+
+    end = close
+    destroy = close
 
     @property
     def topics(self) -> list[Topic]:
@@ -189,9 +199,10 @@ class Swarm(ManagedSwarm):
             if force:
                 self._native.close_now()
             elif not begun:
-                for peer in self._peers.values():
-                    peer._flush()
+                self._flush_all()
                 self._native.close()
+            for peer in self._peers.values():
+                peer._gather.end()
         except ClosedError:
             pass  # it has ended just now
         self._regulate()
@@ -323,7 +334,7 @@ class Swarm(ManagedSwarm):
             if not (self._listens("stream") or event.stream.peer._listens("stream")):
                 self._incoming.put(event.stream)
         elif isinstance(event, events.Writable):
-            if not event.peer._flush():
+            if not event.peer._gather.writable():
                 return  # another one follows
             self._wake_room(event.peer.number, None)
         elif isinstance(event, events.Disconnection):
@@ -408,7 +419,7 @@ class Swarm(ManagedSwarm):
         done = self._operation(tag)
         try:
             async with peer._turn:
-                while not (peer._flush() and self._native.send(peer.number, data, tag)):
+                while not peer._send(data, tag):
                     await self._wait_room(peer)
             record = await done
         finally:

@@ -62,9 +62,8 @@ class PeerBase(Emitter):
     def _writer(self) -> Callable[[Data], bool]:
         return self._native.writer(self.number)
 
-    def _flush(self) -> bool:
-        """Hands to the library what was written and is held back here. Whether nothing is left."""
-        return True
+    def _flush(self) -> None:
+        """Hands to the library what was written and is held back here."""
 
     def _describe(self, description: Mapping[str, Any]) -> None:
         """Takes in the JSON object of an event about this peer."""
@@ -148,7 +147,7 @@ class PeerBase(Emitter):
             info.bytes_received,
             info.messages_sent,
             info.messages_received,
-            self.buffered,
+            info.buffered,
             info.loss_permille / 1000,
             info.datagrams_dropped,
         )

@@ -6,6 +6,7 @@ completions in an awkward order.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 from array import array
@@ -42,8 +43,8 @@ class FakeNative:
         self.records: deque[Record] = deque()
         self.full = False
         self.gone = False
-        #: Messages that fit before the queue is full; None: any number.
-        self.room: int | None = None
+        #: Messages that fit before the queue is full; a batch may go beyond it.
+        self.room = 1 << 40
         #: Messages above this are too large.
         self.largest = 1 << 24
         self.released = False
@@ -91,6 +92,9 @@ class FakeNative:
             self.calls.append(("close",))
             self.queue(_records.CLOSED)
 
+    def suspend(self) -> None:
+        self.calls.append(("suspend",))
+
     def release(self) -> None:
         if not self.released:
             self.released = True
@@ -131,10 +135,9 @@ class FakeNative:
             raise PeerClosedError(NOT_FOUND, "it is not connected")
         if len(data) > self.largest:
             raise MessageTooLargeError(-300, f"{len(data)} bytes; at most {self.largest}")
-        if self.full or self.room == 0:
+        if self.full or self.room <= 0:
             return False
-        if self.room is not None:
-            self.room -= 1
+        self.room -= 1
         self.calls.append(("send", peer, data, tag))
         return True
 
@@ -147,16 +150,25 @@ class FakeNative:
 
         return write
 
-    def send_many(self, peer: int, data: bytes, sizes: array[int]) -> tuple[int, SetowireError | None]:
+    def send_many(
+        self, peer: int, data: bytes, sizes: array[int], queued: ctypes.c_size_t
+    ) -> tuple[bool, SetowireError | None]:
         self.calls.append(("send_many", len(sizes)))
-        for count, size in enumerate(sizes):
+        if self.room < 0:
+            return False, None
+        room = self.room - len(sizes)
+        for size in sizes:
+            self.room = 1
             try:
                 if not self.send(peer, data[:size], 0):
-                    return count, None
+                    return False, None
             except SetowireError as failure:
-                return count, failure
+                self.room = room
+                return True, failure
+            queued.value += 1
             data = data[size:]
-        return len(sizes), None
+        self.room = room
+        return room >= 0, None
 
     def buffered(self, peer: int) -> int:
         return 0

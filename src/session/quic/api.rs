@@ -9,7 +9,7 @@ use super::outbox::PushError;
 use super::streams::{End, Streams};
 use super::{Quic, TopicNo};
 use crate::config::limits::{
-    CLOSE_DEADLINE, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES, SEND_BUFFER_TOTAL_BYTES,
+    CLOSE_DEADLINE, QUIC_WINDOWS_TOTAL_BYTES, REASSEMBLY_TOTAL_BYTES, SEND_BUFFER_TOTAL_BYTES, SEND_MANY_TOTAL_BYTES,
 };
 use crate::crypto::identity::WireId;
 use crate::error::{Code, Error, Result};
@@ -32,6 +32,55 @@ impl Quic {
         self.push(peer, data.len(), |flow| flow.push_copy(data, tag))
     }
 
+    /// Takes copies of messages that come together: all of them, unless the queue is full before. How many, and whether it is
+    /// not full after them; if it is, a `writable` event follows.
+    pub fn send_many<'a>(&mut self, peer: PeerId, messages: impl Iterator<Item = &'a [u8]>) -> (usize, Result<bool>) {
+        let mut count = 0usize;
+        let result = self.push_batch(peer, messages, &mut count);
+        (count, result)
+    }
+
+    fn push_batch<'a>(
+        &mut self,
+        peer: PeerId,
+        mut messages: impl Iterator<Item = &'a [u8]>,
+        count: &mut usize,
+    ) -> Result<bool> {
+        let index = self.index_of(peer)?;
+        // Who is told in time stops long before.
+        let crowded = self.buffered > SEND_MANY_TOTAL_BYTES;
+        let (flow, _) = self.flow(index, peer)?;
+        let before = flow.buffered();
+        if crowded || !flow.takes_batch() {
+            if crowded {
+                self.crowded.insert(peer);
+            }
+            return Err(full(before));
+        }
+        let pushed = messages.try_for_each(|message| {
+            flow.push_of_batch(message).map_err(|error| refused(error, message.len(), before))?;
+            *count = count.saturating_add(1);
+            Ok(())
+        });
+        let room = flow.takes_batch();
+        let more = flow.buffered().saturating_sub(before);
+        self.take_in(index, more);
+        let crowded = self.buffered > SEND_BUFFER_TOTAL_BYTES;
+        if crowded {
+            self.crowded.insert(peer);
+        }
+        pushed.map(|()| room && !crowded)
+    }
+
+    /// More waits for a peer than before.
+    fn take_in(&mut self, index: usize, more: usize) {
+        self.buffered = self.buffered.saturating_add(more);
+        if let Some(link) = self.link(index) {
+            link.counted = link.counted.saturating_add(more);
+        }
+        self.mark(index);
+    }
+
     fn push(
         &mut self,
         peer: PeerId,
@@ -52,22 +101,10 @@ impl Quic {
         match push(flow) {
             Ok(()) => {
                 let more = flow.buffered().saturating_sub(before);
-                self.buffered = all.saturating_add(more);
-                if let Some(link) = self.link(index) {
-                    link.counted = link.counted.saturating_add(more);
-                }
-                self.mark(index);
+                self.take_in(index, more);
                 Ok(())
             }
-            Err(PushError::TooLarge { max }) => Err(Error::new(
-                Code::TooLarge,
-                format!("data: {len} bytes; this peer takes at most {max} in one message, split it or use a stream"),
-            )),
-            Err(PushError::Full) => {
-                let waiting = flow.buffered();
-                let detail = format!("{waiting} bytes wait for this peer; wait for the writable event");
-                Err(Error::new(Code::WouldBlock, detail))
-            }
+            Err(error) => Err(refused(error, len, before)),
         }
     }
 
@@ -341,6 +378,21 @@ impl Quic {
     pub(super) fn of(&self, peer: PeerId) -> Option<&Link> {
         self.links.get(*self.peers.get(&peer)?)?.as_deref()
     }
+}
+
+/// Why a message was not taken.
+fn refused(error: PushError, len: usize, waiting: usize) -> Error {
+    match error {
+        PushError::TooLarge { max } => Error::new(
+            Code::TooLarge,
+            format!("data: {len} bytes; this peer takes at most {max} in one message, split it or use a stream"),
+        ),
+        PushError::Full => full(waiting),
+    }
+}
+
+fn full(waiting: usize) -> Error {
+    Error::new(Code::WouldBlock, format!("{waiting} bytes wait for this peer; wait for the writable event"))
 }
 
 /// What a read of a stream found.

@@ -98,6 +98,18 @@ impl Flow {
         Ok(())
     }
 
+    /// Whether a batch of messages may begin, which is then taken as a whole. If not, a `writable` event is owed.
+    pub fn takes_batch(&mut self) -> bool {
+        self.outbox.takes_batch()
+    }
+
+    /// Takes a copy of a message of a batch.
+    pub fn push_of_batch(&mut self, data: &[u8]) -> Result<(), PushError> {
+        self.outbox.push_of_batch(data)?;
+        self.moved.messages_sent += 1;
+        Ok(())
+    }
+
     /// Takes a mesh frame if there is room.
     pub fn push_mesh(&mut self, frame: Bytes) -> bool {
         self.mesh_out.push(frame)

@@ -207,6 +207,33 @@ fn a_peer_that_acknowledges_nothing_fills_a_bounded_buffer() {
 }
 
 #[test]
+fn a_batch_that_began_is_taken_whole_and_the_next_one_waits_for_room() {
+    let mut pair = Pair::new(1, Network::clean(5));
+    let (mut out, mut receiver) = (Outbox::new(1_000, 500), Receiver::new());
+    let batch = |out: &mut Outbox, first: u8| (first..first + 10).all(|n| out.push_of_batch(&[n; 100]).is_ok());
+    out.push_copy(&[0; 100], 0).unwrap();
+    assert!(out.takes_batch() && batch(&mut out, 1));
+    assert!(out.buffered() > 1_000 && !out.takes_batch(), "beyond the limit");
+    assert_eq!(out.push_copy(&[9; 1], 0), Err(PushError::Full));
+    assert_eq!(out.push_of_batch(&[0; 501]), Err(PushError::TooLarge { max: 500 }));
+    let (mut told, mut most) = (0, out.buffered());
+    let done = pair.run(MINUTE, |pair| {
+        out.write(&mut pair.peers[0].connection).expect("the stream lives");
+        if out.take_writable() {
+            told += 1;
+            assert!(out.takes_batch() && batch(&mut out, 11));
+            most = most.max(out.buffered());
+            out.takes_batch();
+        }
+        receiver.read(pair.now, &mut pair.peers[1].connection).expect("nothing wrong");
+        receiver.got.len() == 21
+    });
+    assert!(done && told == 1 && most < 1_000 + 1_100);
+    let firsts: Vec<u8> = receiver.got.iter().map(|message| message[0]).collect();
+    assert_eq!(firsts, (0..21).collect::<Vec<u8>>());
+}
+
+#[test]
 fn a_message_above_what_we_announced_is_a_fault() {
     let mut pair = Pair::new(1, Network::clean(1));
     let (mut out, mut receiver) = (outbox(), Receiver::new());

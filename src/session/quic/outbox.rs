@@ -70,26 +70,56 @@ impl Outbox {
     /// Takes a copy of a message.
     pub fn push_copy(&mut self, data: &[u8], tag: u64) -> Result<(), PushError> {
         self.begin(data.len())?;
+        self.copy(data);
+        self.end(tag);
+        Ok(())
+    }
+
+    /// Takes a copy of a message of a batch that has begun.
+    pub fn push_of_batch(&mut self, data: &[u8]) -> Result<(), PushError> {
+        self.check_size(data.len())?;
+        self.precede(data.len());
+        self.copy(data);
+        Ok(())
+    }
+
+    /// Whether a batch may begin, which is then taken as a whole. If not, a `writable` event is owed.
+    pub fn takes_batch(&mut self) -> bool {
+        let room = self.writer.buffered() <= self.limit;
+        self.refused |= !room;
+        room
+    }
+
+    fn copy(&mut self, data: &[u8]) {
         if data.len() <= QUIC_COPY_BYTES {
             self.writer.push_copy(data);
         } else {
             self.writer.push(Bytes::copy_from_slice(data));
         }
-        self.end(tag);
-        Ok(())
     }
 
     /// Checks the room for a message and writes what precedes it.
     fn begin(&mut self, len: usize) -> Result<(), PushError> {
-        if len > self.max_message {
-            return Err(PushError::TooLarge { max: self.max_message });
-        }
+        self.check_size(len)?;
         // After a `writable` event there is room for any message, also for one above the limit.
         let buffered = self.writer.buffered();
         if buffered > self.limit / 2 && buffered.saturating_add(len) > self.limit {
             self.refused = true;
             return Err(PushError::Full);
         }
+        self.precede(len);
+        Ok(())
+    }
+
+    fn check_size(&self, len: usize) -> Result<(), PushError> {
+        if len > self.max_message {
+            return Err(PushError::TooLarge { max: self.max_message });
+        }
+        Ok(())
+    }
+
+    /// Writes what precedes a message.
+    fn precede(&mut self, len: usize) {
         if self.writer.pushed() == 0 {
             self.writer.push_copy(&[MESSAGE_STREAM]);
         }
@@ -98,7 +128,6 @@ impl Outbox {
         VarInt::try_from(len).unwrap_or(VarInt::MAX).encode(&mut rest);
         let used = VarInt::MAX_SIZE.saturating_sub(rest.len());
         self.writer.push_copy(header.get(..used).unwrap_or_default());
-        Ok(())
     }
 
     fn end(&mut self, tag: u64) {
